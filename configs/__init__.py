@@ -1,0 +1,1 @@
+"""The shipped experiments: YAML files that point to each other."""

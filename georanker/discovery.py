@@ -1,0 +1,62 @@
+"""Finds the classes of a room, so that no list of names is kept by hand.
+
+A room is a package of georanker whose modules hold one class each. A new file in a room is all that it takes
+for `from georanker.<room> import Class` and for the short name in a YAML.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+# The packages that hold parts which a YAML can name; any other package of georanker is not a room.
+ROOMS = ("backbones", "callbacks", "data", "encoders", "losses", "metrics", "report", "retrievers")
+
+
+def modules(package: str) -> Iterator[ModuleType]:
+    """Import and yield each module of `package`, in alphabetical order."""
+    path = importlib.import_module(package).__path__
+    for module in sorted(pkgutil.iter_modules(path), key=lambda found: found.name):
+        if not module.name.startswith("_"):
+            yield importlib.import_module(f"{package}.{module.name}")
+
+
+def classes(package: str) -> Iterator[type]:
+    """Yield the public classes that the modules of `package` define themselves."""
+    for module in modules(package):
+        for name, value in vars(module).items():
+            if inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+                yield value
+
+
+def exports(package: str) -> tuple[Callable[[str], type], Callable[[], list[str]]]:
+    """Make the `__getattr__` and `__dir__` of a room, which import its modules when a class is first asked for.
+
+    Args:
+        package: the room's full name, its `__name__`.
+
+    Returns:
+        The two functions of PEP 562.
+    """
+
+    def getattr_(name: str) -> type:
+        if name[:1].isupper():
+            for found in classes(package):
+                if found.__name__ == name:
+                    return found
+        raise AttributeError(f"module {package!r} has no class {name!r}")
+
+    def dir_() -> list[str]:
+        return sorted(found.__name__ for found in classes(package))
+
+    return getattr_, dir_
+
+
+def import_rooms() -> None:
+    """Import every room, after which YAML can name each class by its short name."""
+    for room in ROOMS:
+        for _ in modules(f"georanker.{room}"):
+            pass

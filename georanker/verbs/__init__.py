@@ -1,0 +1,1 @@
+"""The commands that georanker adds to those of Lightning: one function a file."""
