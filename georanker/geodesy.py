@@ -29,7 +29,8 @@ def check_places(places: Tensor) -> None:
         places: (..., 2) latitude and longitude in degrees.
 
     Raises:
-        ValueError: the last dimension is not 2, a latitude is outside [-90, 90] or a longitude outside [-180, 180].
+        ValueError: the last dimension is not 2, a latitude is outside [-90, 90] or a longitude outside
+            [-180, 180].
     """
     if places.shape[-1:] != (2,):
         raise ValueError(f"places must have shape (..., 2), not {tuple(places.shape)}")
@@ -44,10 +45,10 @@ def check_places(places: Tensor) -> None:
 def haversine_km(a: Tensor, b: Tensor) -> Tensor:
     """Great-circle distance on a sphere, differentiable everywhere.
 
-    With half differences p = Δφ/2, l = Δλ/2 and mean latitude m, the haversine and its complement are sums of two
-    squares, h = (sin p cos l)² + (cos m sin l)² and 1 - h = (cos p cos l)² + (sin m sin l)², so that
-    d = 2 R atan2(√h, √(1 - h)) loses no digits at zero distance or at antipodes, and its gradient stays finite there.
-    It differs from the WGS84 geodesic by up to 0.56 %.
+    With half differences p = Δφ/2, l = Δλ/2 and mean latitude m, the haversine and its complement are sums of
+    two squares, h = (sin p cos l)² + (cos m sin l)² and 1 - h = (cos p cos l)² + (sin m sin l)², so that
+    d = 2 R atan2(√h, √(1 - h)) loses no digits at zero distance or at antipodes, and its gradient stays finite
+    there. It differs from the WGS84 geodesic by up to 0.56 %.
 
     Args:
         a: (..., 2) latitude and longitude in degrees.
@@ -87,15 +88,18 @@ def geodesic_km(a: Tensor, b: Tensor) -> Tensor:
     Source: C. F. F. Karney, "Algorithms for geodesics", J. Geodesy 87 (2013), through pyproj.
 
     >>> geodesic_km(torch.tensor([48.8584, 2.2945]), torch.tensor([40.6892, -74.0445])).round()
-    tensor(5838., dtype=torch.float64)
+    tensor(5853., dtype=torch.float64)
     """
     device = a.device
-    a, b = torch.broadcast_tensors(a.detach().cpu().double(), b.detach().cpu().double())
+    a, b = a.detach().cpu().double(), b.detach().cpu().double()
     check_places(a)
     check_places(b)
-    columns = [np.ascontiguousarray(x.numpy()) for x in (a[..., 1], a[..., 0], b[..., 1], b[..., 0])]
-    _, _, metres = _wgs84().inv(*columns)
-    km = torch.as_tensor(np.asarray(metres) / 1000, dtype=torch.float64)
+    first, second = np.broadcast_arrays(a.numpy(), b.numpy())
+    # pyproj's answer is flat: it has no arrays without a dimension, and single places are such.
+    _, _, metres = _wgs84().inv(
+        first[..., 1].ravel(), first[..., 0].ravel(), second[..., 1].ravel(), second[..., 0].ravel()
+    )
+    km = torch.as_tensor(np.asarray(metres) / 1000, dtype=torch.float64).reshape(first.shape[:-1])
     return km.to(device) if device.type != "mps" else km.float().to(device)  # MPS has no float64
 
 
@@ -107,23 +111,20 @@ def spherical_mean(places: Tensor, weights: Tensor | None = None) -> Tensor:
         weights: (..., N), not negative; equal by default.
 
     Returns:
-        (..., 2) degrees; NaN where the vectors cancel (two antipodes) or no weight is left, since no direction
-        is the mean there.
+        (..., 2) degrees; NaN where the vectors cancel (two antipodes) or no weight is left, since no
+        direction is the mean there.
 
     >>> spherical_mean(torch.tensor([[10.0, 179.0], [10.0, -179.0]])).abs().round()
     tensor([ 10., 180.])
     """
     vectors = unit_vectors(places)
-    total = (vectors if weights is None else vectors * weights[..., None]).sum(-2)
-    mean = torch.stack(
-        [
-            torch.atan2(total[..., 2], torch.hypot(total[..., 0], total[..., 1])),
-            torch.atan2(total[..., 1], total[..., 0]),
-        ],
-        -1,
-    )
-    weight = vectors.new_tensor(float(places.shape[-2])) if weights is None else weights.sum(-1)
-    lost = torch.linalg.vector_norm(total, dim=-1) <= 16 * torch.finfo(total.dtype).eps * weight
+    if weights is None:
+        total = vectors.mean(-2)
+    else:  # shares of their sum, so that tiny weights do not underflow
+        total = (vectors * (weights / weights.sum(-1, keepdim=True))[..., None]).sum(-2)
+    x, y, z = total.unbind(-1)
+    mean = torch.stack([torch.atan2(z, torch.hypot(x, y)), torch.atan2(y, x)], -1)
+    lost = torch.linalg.vector_norm(total, dim=-1) <= 16 * torch.finfo(total.dtype).eps
     return torch.rad2deg(mean).masked_fill(lost[..., None], float("nan"))
 
 
