@@ -55,8 +55,8 @@ def exports(package: str) -> tuple[Callable[[str], type], Callable[[], list[str]
     return getattr_, dir_
 
 
-def import_rooms() -> None:
-    """Import every room, after which YAML can name each class by its short name."""
-    for room in ROOMS:
-        for _ in modules(f"georanker.{room}"):
-            pass
+def all_classes() -> list[type]:
+    """Import every room and the ranker, after which YAML can name each of their classes by its short name."""
+    from georanker.ranker import Ranker
+
+    return [Ranker, *(found for room in ROOMS for found in classes(f"georanker.{room}"))]

@@ -1,0 +1,122 @@
+"""The command line: Lightning's commands on YAML configs, and our own verbs beside them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import georanker
+import georanker.verbs
+from georanker.types import GeorankerError
+
+if TYPE_CHECKING:
+    from lightning.pytorch.cli import LightningCLI
+
+TRAINER_COMMANDS = {
+    "fit": "Train a retriever or a ranker.",
+    "validate": "Measure a checkpoint on the split val.",
+    "test": "Measure a checkpoint on the split test.",
+    "predict": "Answer for each photo of the split test, and write the answers.",
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command of georanker; a user's mistake becomes one line on standard error."""
+    args = list(sys.argv[1:] if args is None else args)
+    command = args[0] if args else "--help"
+    verbs = _verbs()
+    try:
+        if command in TRAINER_COMMANDS:
+            run_trainer(args)
+        elif command in verbs:
+            _run_verb(verbs[command], args[1:])
+        elif command in ("-h", "--help"):
+            print(_overview(verbs))
+        elif command == "--version":
+            print(f"georanker {georanker.__version__}")
+        else:
+            names = [*TRAINER_COMMANDS, *verbs]
+            raise GeorankerError(f"there is no command {command!r}{_nearest(command, names)}; see `georanker --help`")
+    except (GeorankerError, KeyboardInterrupt) as error:
+        print(f"georanker: {_one_line(error)}", file=sys.stderr)
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
+
+
+def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
+    """Run fit, validate, test or predict, and return what was built for it.
+
+    Args:
+        args: the command line; without the command if `run` is off.
+        run: False only builds the parts.
+    """
+    from georanker.trainer_cli import TrainerCLI
+
+    # Lightning asks for more workers than two cores can feed.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    # Lightning 2.6 asks torch 2.13 about its pytrees in a way that torch has renamed.
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
+    if "." not in sys.path:
+        sys.path.append(".")  # a console script does not see the working folder, where the user's own classes are
+    return TrainerCLI(list(args), run)
+
+
+def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
+    from jsonargparse import auto_cli
+
+    from georanker.short_errors import ShortErrors
+
+    # A verb that takes no part from YAML needs none of the rooms, and its help none of their imports.
+    if any("Module" in str(kind) for kind in inspect.get_annotations(verb).values()):
+        from georanker.discovery import all_classes
+
+        all_classes()
+    ShortErrors.command_line = args
+    name = verb.__name__.replace("_", "-")
+    auto_cli(verb, args=list(args), as_positional=False, prog=f"georanker {name}", parser_class=ShortErrors)
+
+
+def _verbs() -> dict[str, Callable[..., object]]:
+    """Find the verbs: each module of georanker.verbs has a function of its own name."""
+    found = {}
+    for module in pkgutil.iter_modules(georanker.verbs.__path__):
+        verb = getattr(importlib.import_module(f"georanker.verbs.{module.name}"), module.name)
+        found[module.name.replace("_", "-")] = verb
+    return found
+
+
+def _overview(verbs: dict[str, Callable[..., object]]) -> str:
+    lines = {name: (inspect.getdoc(verb) or "").splitlines()[0] for name, verb in verbs.items()}
+    return "\n".join(
+        [
+            "usage: georanker COMMAND [OPTIONS]",
+            "",
+            "Where on Earth was this photo taken? Retrieve candidate places, then rank them by how near they are.",
+            "",
+            "Start here, and steps between training and ranking:",
+            *(f"  {name:12}{line}" for name, line in lines.items()),
+            "",
+            "Train and measure what a YAML describes (--config FILE, then any flag):",
+            *(f"  {name:12}{line}" for name, line in TRAINER_COMMANDS.items()),
+            "",
+            "`georanker COMMAND --help` shows the options of a command.",
+        ]
+    )
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _one_line(error: BaseException) -> str:
+    """Return an error's own line, also where a loader's worker has wrapped it into its traceback."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return re.split(r"GeorankerError: ", str(error))[-1].strip()

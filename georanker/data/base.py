@@ -1,0 +1,156 @@
+"""The contract of benchmarks: where their photos are, and how they reach a model."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loops.progress import _ProcessedTracker
+from torch.utils.data import DataLoader
+
+from georanker.candidates import CandidatesFile
+from georanker.data.epoch_sampler import EpochSampler
+from georanker.types import Batch, CandidateList, GeorankerError, Photo, PhotoSource, RankingBatch
+
+Collator = Callable[[Any], Batch]
+
+
+class GeoDataModule(L.LightningDataModule, ABC):
+    """Photos of a benchmark, in the splits gallery, retriever_train, train, val and test.
+
+    Without candidates its loaders give photos, for retrievers; with candidates they give candidate lists, for rankers.
+
+    Args:
+        candidates: the folder with the candidates files train.parquet, val.parquet and test.parquet.
+        batch_size: photos or lists in a batch of one process.
+        num_workers: processes that decode photos beside the training.
+        seed: of the order of training; None for that of seed_everything.
+        collator: makes a batch of photos or lists; it comes from the model.
+    """
+
+    photo_source: PhotoSource | None = None
+    """Holds the bytes of the photos that are asked about."""
+    gallery_source: PhotoSource | None = None
+    """Holds the bytes of the gallery's photos."""
+
+    def __init__(
+        self,
+        candidates: Path | None = None,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        seed: int | None = None,
+        collator: Collator | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        self.candidates = Path(candidates) if candidates is not None else None
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
+        self.collator = collator
+
+    @abstractmethod
+    def photos(self, split: str) -> Sequence[Photo]:
+        """Return the photos of a split; they are not read yet.
+
+        Raises:
+            GeorankerError: the benchmark has no such split.
+        """
+
+    def lists(self, split: str) -> CandidatesFile:
+        """Return the candidate lists of a split, from its candidates file."""
+        if self.candidates is None:
+            raise GeorankerError("data.candidates is not set: name the folder that `georanker retrieve` wrote")
+        return CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
+
+    def loader(
+        self, items: Sequence[Photo] | Sequence[CandidateList], collator: Collator, shuffle: bool = False
+    ) -> DataLoader[Any]:
+        """Return a loader over photos or lists.
+
+        Args:
+            items: what to load.
+            collator: makes a batch of several.
+            shuffle: whether to mix them, for training; the last batch is then left out if it is not full.
+        """
+        trainer = self.trainer
+        rank, processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        epoch_batches = len(items) // processes // self.batch_size
+        if shuffle and not epoch_batches:
+            raise GeorankerError(
+                f"{len(items)} items for training do not fill one batch of {self.batch_size} in each of {processes} "
+                "processes; set a smaller data.batch_size"
+            )
+        epoch, batches = self._position(epoch_batches) if shuffle else (0, 0)
+        return _ResumableLoader(
+            items,  # type: ignore[arg-type]
+            batch_size=self.batch_size,
+            sampler=EpochSampler(
+                len(items), shuffle, self.seed, rank, processes, epoch=epoch, skip=batches * self.batch_size
+            ),
+            num_workers=self.num_workers,
+            collate_fn=collator,
+            drop_last=shuffle,
+            pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def _position(self, batches: int) -> tuple[int, int]:
+        """Return the epoch and the batches of it that a resumed training has read."""
+        if not self.trainer or not batches:
+            return 0, 0
+        limit = self.trainer.limit_train_batches
+        in_epoch = min(batches, limit) if isinstance(limit, int) else int(batches * (1.0 if limit is None else limit))
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.total
+        assert isinstance(progress, _ProcessedTracker)
+        return divmod(progress.processed, max(1, in_epoch))
+
+    def _loader(self, split: str, shuffle: bool = False, keep_lists: bool = False) -> DataLoader[Any]:
+        if self.collator is None:
+            raise GeorankerError("data.collator is not set; the command line takes it from the model")
+        if self.candidates is None:
+            return self.loader(self.photos(split), self.collator, shuffle)
+        return self.loader(self.lists(split), _KeepLists(self.collator) if keep_lists else self.collator, shuffle)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return the mixed photos of retriever_train, or the mixed lists of train."""
+        return self._loader("train" if self.candidates else "retriever_train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return the split val."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return the split test."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Return the split test, with the lists kept for answers that people read."""
+        return self._loader("test", keep_lists=True)
+
+
+class _ResumableLoader(DataLoader[Any]):
+    """Tells Lightning that it resumes in the middle of an epoch; where, the trainer's own progress says."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class _KeepLists:
+    """Lets a batch carry the lists that it was made of."""
+
+    collator: Collator
+
+    def __call__(self, lists: Sequence[CandidateList]) -> Batch:
+        batch = self.collator(lists)
+        return replace(batch, lists=tuple(lists)) if isinstance(batch, RankingBatch) else batch

@@ -1,0 +1,90 @@
+"""The contract of retrievers: photos and places in one space, and the candidates found there."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from georanker.retrievers.gallery import Gallery
+from georanker.types import CandidateList, Photo, PhotoBatch
+
+
+class Retriever(L.LightningModule, ABC):
+    """Embeds photos and places, fills a gallery with them, and looks up candidates in it."""
+
+    @property
+    @abstractmethod
+    def collator(self) -> Callable[[Sequence[Photo]], PhotoBatch]:
+        """Makes the batches that `embed_photos` reads; picklable, without weights."""
+
+    @abstractmethod
+    def embed_photos(self, batch: PhotoBatch) -> Tensor:
+        """Return (B, D) unit vectors."""
+
+    @abstractmethod
+    def embed_places(self, places: Tensor) -> Tensor:
+        """Return (N, D) unit vectors of (N, 2) degrees."""
+
+    def fingerprint(self) -> str:
+        """Return what tells this retriever's vectors from another's: a hash of all weights."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @torch.inference_mode()
+    def index(self, photos: Sequence[Photo], batches: Iterable[PhotoBatch]) -> Gallery:
+        """Embed a gallery.
+
+        Args:
+            photos: the gallery's photos; each must have a place.
+            batches: the same photos in the same order, as a loader with this retriever's collator gives them.
+        """
+        self.eval()
+        vectors: list[Tensor] = []
+        location_vectors: list[Tensor] = []
+        for batch in batches:
+            batch = batch.to(self.device)
+            vectors.append(self.embed_photos(batch).float().cpu())
+            location_vectors.append(self.embed_places(batch.places).float().cpu())
+        gallery = Gallery(self.fingerprint())
+        gallery.add(photos, torch.cat(vectors).numpy(), torch.cat(location_vectors).numpy())
+        return gallery
+
+    @torch.inference_mode()
+    def stream(
+        self, photos: Sequence[Photo], batches: Iterable[PhotoBatch], gallery: Gallery, top_k: int
+    ) -> Iterator[CandidateList]:
+        """Yield the candidates of each photo, in the order of the photos; only one batch is held in memory.
+
+        Raises:
+            GeorankerError: the gallery was made by another retriever.
+        """
+        self.eval()
+        gallery.check_fingerprint(self.fingerprint())
+        done = 0
+        for batch in batches:
+            vectors = self.embed_photos(batch.to(self.device)).float().cpu().numpy()
+            yield from gallery.search(photos[done : done + len(batch)], vectors, top_k)
+            done += len(batch)
+
+    def retrieve(
+        self, photos: Sequence[Photo], gallery: Gallery, top_k: int, batch_size: int = 64
+    ) -> list[CandidateList]:
+        """Return the candidates of each photo, best first.
+
+        Args:
+            photos: what to locate.
+            gallery: an index that this retriever made.
+            top_k: candidates per photo; the whole gallery if it is smaller.
+            batch_size: photos that are decoded and embedded at once.
+        """
+        starts = range(0, len(photos), batch_size)
+        batches = (self.collator(photos[start : start + batch_size]) for start in starts)
+        return list(self.stream(photos, batches, gallery, top_k))

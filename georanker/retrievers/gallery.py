@@ -1,0 +1,154 @@
+"""The places that a retriever can find."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from georanker.files import folder_beside
+from georanker.types import Candidate, CandidateList, GeorankerError, Photo, PhotoSource, Place
+
+if TYPE_CHECKING:
+    import faiss
+
+FORMAT_VERSION = 1
+_COLUMNS = ("photo_id", "latitude", "longitude", "city", "state", "country")
+
+
+class Gallery:
+    """Vectors of photos, vectors of their places, and the places themselves, searched exactly by inner product.
+
+    On disk a folder: `embeddings.npy` and `location_embeddings.npy` (N, D) float32, which others memory-map,
+    `places.parquet` with a row for each, and `gallery.json`.
+
+    Args:
+        fingerprint: of the retriever that made the vectors.
+        photo_source: holds the bytes of its photos.
+    """
+
+    def __init__(self, fingerprint: str, photo_source: PhotoSource | None = None) -> None:
+        self.fingerprint = fingerprint
+        self.photo_source = photo_source
+        self.folder: Path | None = None
+        self.embeddings: np.ndarray = np.empty((0, 0), np.float32)
+        self.location_embeddings: np.ndarray = np.empty((0, 0), np.float32)
+        self._places: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+        self._index: faiss.IndexFlatIP | None = None
+
+    def __len__(self) -> int:
+        return len(self._places["photo_id"])
+
+    def add(self, photos: Sequence[Photo], embeddings: np.ndarray, location_embeddings: np.ndarray) -> None:
+        """Append photos with their vectors.
+
+        Args:
+            photos: N photos that have a place.
+            embeddings: (N, D) vectors of the photos.
+            location_embeddings: (N, D) vectors of the places.
+
+        Raises:
+            GeorankerError: the three differ in length, or a photo has no place.
+        """
+        if not len(photos) == len(embeddings) == len(location_embeddings):
+            raise GeorankerError(
+                f"a gallery needs as many places as vectors, not {len(photos)} photos with {len(embeddings)} "
+                f"embeddings and {len(location_embeddings)} location embeddings"
+            )
+        for photo in photos:
+            if photo.place is None:
+                raise GeorankerError(f"photo {photo.id} has no place, so the gallery cannot hold it")
+        rows = [
+            (p.id, p.place.latitude, p.place.longitude, p.place.city, p.place.state, p.place.country)
+            for p in photos
+            if p.place
+        ]
+        for name, column in zip(_COLUMNS, zip(*rows, strict=True), strict=True):
+            self._places[name].extend(column)
+        old = len(self.embeddings)
+        self.embeddings = np.concatenate([self.embeddings, embeddings]) if old else embeddings
+        self.location_embeddings = (
+            np.concatenate([self.location_embeddings, location_embeddings]) if old else location_embeddings
+        )
+        self._index = None
+
+    def candidate(self, row: int, score: float) -> Candidate:
+        """Return the place of `row` as a candidate with `score`."""
+        columns = self._places
+        place = Place(*(columns[name][row] for name in _COLUMNS[1:]))
+        return Candidate(place, score, Photo(columns["photo_id"][row], place, self.photo_source), row)
+
+    def search(self, photos: Sequence[Photo], embeddings: np.ndarray, top_k: int) -> list[CandidateList]:
+        """Find the `top_k` rows of largest inner product for each photo.
+
+        Args:
+            photos: B photos.
+            embeddings: (B, D) float32, their vectors.
+            top_k: candidates per photo; the whole gallery if it is smaller.
+        """
+        if not len(self):
+            raise GeorankerError("the gallery is empty; fill it with `georanker index`")
+        if self._index is None:
+            import faiss
+
+            self._index = faiss.IndexFlatIP(self.embeddings.shape[1])
+            self._index.add(np.ascontiguousarray(self.embeddings))
+        scores, rows = self._index.search(np.ascontiguousarray(embeddings), min(top_k, len(self)))
+        folder = str(self.folder or "")
+        return [
+            CandidateList(
+                photo,
+                tuple(self.candidate(row, score) for row, score in zip(rows_, scores_, strict=True)),
+                embedding=embedding,
+                gallery=folder,
+            )
+            for photo, embedding, rows_, scores_ in zip(photos, embeddings, rows.tolist(), scores.tolist(), strict=True)
+        ]
+
+    def check_fingerprint(self, fingerprint: str) -> None:
+        """Raise GeorankerError if another retriever made this gallery: its vectors would mean nothing."""
+        if fingerprint != self.fingerprint:
+            raise GeorankerError(
+                f"gallery {self.folder}: made by retriever {self.fingerprint}, not by this one ({fingerprint}); "
+                "build it again with `georanker index`"
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write the gallery, whole or not at all."""
+        with folder_beside(folder) as part:
+            np.save(part / "embeddings.npy", np.asarray(self.embeddings, np.float32))
+            np.save(part / "location_embeddings.npy", np.asarray(self.location_embeddings, np.float32))
+            pq.write_table(pa.table(self._places), part / "places.parquet")
+            (part / "gallery.json").write_text(json.dumps({"version": FORMAT_VERSION, "retriever": self.fingerprint}))
+        self.folder = folder
+
+    @classmethod
+    def load(cls, folder: Path, photo_source: PhotoSource | None = None) -> Self:
+        """Open a gallery; its vectors are memory-mapped.
+
+        Raises:
+            GeorankerError: a file is missing or unreadable, or the files differ in length.
+        """
+        try:
+            head = json.loads((folder / "gallery.json").read_text())
+            gallery = cls(head["retriever"], photo_source)
+            gallery.embeddings = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+            gallery.location_embeddings = np.load(folder / "location_embeddings.npy", mmap_mode="r", allow_pickle=False)
+            gallery._places = pq.read_table(folder / "places.parquet").select(_COLUMNS).to_pydict()
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise GeorankerError(
+                f"gallery {folder}: cannot be read ({error}); build it with `georanker index`"
+            ) from error
+        sizes = (len(gallery), len(gallery.embeddings), len(gallery.location_embeddings))
+        if len(set(sizes)) > 1:
+            raise GeorankerError(
+                f"gallery {folder}: places.parquet has {sizes[0]} rows, embeddings.npy {sizes[1]} and "
+                f"location_embeddings.npy {sizes[2]}; build it again with `georanker index`"
+            )
+        gallery.folder = folder
+        return gallery

@@ -1,0 +1,72 @@
+"""LightningCLI with nested config files, the contract between model and data, and errors of two lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+import georanker
+from georanker.config_error import explain
+from georanker.data.base import GeoDataModule
+from georanker.discovery import all_classes
+from georanker.short_errors import ShortErrors
+from georanker.types import GeorankerError
+
+
+class TrainerParser(ShortErrors, LightningArgumentParser):
+    """LightningCLI's parser with short errors."""
+
+
+class TrainerCLI(LightningCLI):
+    """Builds trainer, model and data from YAML, and runs one of Lightning's commands.
+
+    Args:
+        args: the command line, without the program's name.
+        run: whether the command line starts with a command to run; without one the parts are only built.
+    """
+
+    def __init__(self, args: Sequence[str], run: bool = True) -> None:
+        all_classes()
+        ShortErrors.command_line = args
+        super().__init__(
+            L.LightningModule,
+            GeoDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_class=TrainerParser,
+            parser_kwargs={"prog": "georanker", "version": georanker.__version__},
+            save_config_kwargs={"overwrite": True},
+            args=list(args),
+            run=run,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Hand the model's collator to the data."""
+        parser.link_arguments("model.collator", "data.init_args.collator", apply_on="instantiate")
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults({"weights_only": True})  # a checkpoint is data, and data runs no code
+        if subcommand == "predict":
+            parser.set_defaults({"return_predictions": False})  # a writer streams them; a list would fill the memory
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the command line; Lightning's own method warns when a program gives it one."""
+        assert isinstance(args, list)
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the config as written: Lightning would let the checkpoint's settings override it."""
+
+    def instantiate_classes(self) -> None:
+        """Build all parts; a setting that a part refuses is the user's mistake."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise GeorankerError(explain(str(error), ShortErrors.command_line, ())) from error

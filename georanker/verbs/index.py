@@ -1,0 +1,48 @@
+"""Embed a gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from georanker.types import GeorankerError
+
+if TYPE_CHECKING:
+    from georanker.data.base import GeoDataModule
+    from georanker.retrievers.base import Retriever
+
+
+def index(data: GeoDataModule, retriever: Path, out: Path) -> None:
+    """Embed the gallery of a benchmark with a trained retriever.
+
+    Args:
+        data: the benchmark; its split `gallery` is embedded.
+        retriever: a retriever's checkpoint.
+        out: the folder to write.
+    """
+    from rich.progress import track
+
+    model = load_retriever(retriever)
+    photos = data.photos("gallery")
+    batches = data.loader(photos, model.collator)
+    model.index(photos, track(batches, f"Embedding a gallery of {len(photos):,}")).save(out)
+
+
+def load_retriever(checkpoint: Path) -> Retriever:
+    """Build a retriever from its checkpoint, which holds weights and settings but no code.
+
+    Raises:
+        GeorankerError: the file is missing, or not a retriever's checkpoint.
+    """
+    import pickle
+
+    from georanker.retrievers.base import Retriever
+
+    try:
+        model = Retriever.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise GeorankerError(f"{checkpoint}: cannot be read as a retriever's checkpoint ({reason})") from error
+    if not isinstance(model, Retriever):
+        raise GeorankerError(f"{checkpoint}: holds a {type(model).__name__}, which is not a retriever")
+    return model

@@ -1,0 +1,44 @@
+"""Write candidates files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from georanker.verbs.index import load_retriever
+
+if TYPE_CHECKING:
+    from georanker.data.base import GeoDataModule
+
+
+def retrieve(
+    data: GeoDataModule,
+    retriever: Path,
+    gallery: Path,
+    out: Path,
+    top_k: int = 20,
+    splits: Sequence[str] = ("train", "val", "test"),
+) -> None:
+    """Look up the candidates of each photo, and write them for the ranker.
+
+    Args:
+        data: the benchmark that the photos come from.
+        retriever: a retriever's checkpoint.
+        gallery: the folder that `georanker index` wrote with the same retriever.
+        out: the folder to write; each split becomes a parquet file.
+        top_k: candidates per photo.
+        splits: which splits to write.
+    """
+    from rich.progress import track
+
+    from georanker.candidates import write_candidates
+    from georanker.retrievers.gallery import Gallery
+
+    model = load_retriever(retriever)
+    places = Gallery.load(gallery, data.gallery_source)
+    for split in splits:
+        photos = data.photos(split)
+        batches = track(data.loader(photos, model.collator), f"Retrieving for {len(photos):,} photos of {split}")
+        lists = model.stream(photos, batches, places, top_k)
+        write_candidates(out / f"{split}.parquet", lists, model.fingerprint(), gallery)
