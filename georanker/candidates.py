@@ -22,6 +22,7 @@ from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Pho
 FORMAT_VERSION = 1
 _METADATA = b"georanker.candidates"
 _ROWS_A_GROUP = 1024
+_LIMITS = {"latitude": 90.0, "longitude": 180.0}
 
 _CANDIDATE = pa.struct(
     {
@@ -112,8 +113,8 @@ class CandidatesFile(Sequence[CandidateList]):
         gallery_source: holds the bytes of the candidates' photos.
 
     Raises:
-        GeorankerError: the file is missing, cut short or of another format, or a row holds a coordinate that does not
-            exist or an empty list of candidates.
+        GeorankerError: the file is missing, cut short or of another format, or a row holds what cannot be: a place that
+            does not exist, a score that is not a number, an empty list, a vector of another length than the others.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class CandidatesFile(Sequence[CandidateList]):
             raise GeorankerError(f"candidates file {path}: not written by `georanker retrieve`") from error
         except (OSError, ValueError, pa.ArrowException) as error:
             raise GeorankerError(f"candidates file {path}: cannot be read ({error})") from error
-        if metadata["version"] != FORMAT_VERSION or not table.schema.equals(_SCHEMA):
+        if metadata.get("version") != FORMAT_VERSION or not table.schema.equals(_SCHEMA):
             raise GeorankerError(f"candidates file {path}: another format version; write it again")
         self.retriever: str = metadata["retriever"]
         self.gallery = os.path.normpath(path.parent / metadata["gallery"]) if metadata["gallery"] else ""
@@ -143,21 +144,43 @@ class CandidatesFile(Sequence[CandidateList]):
         return type(self), self._arguments  # a spawned worker opens the file itself
 
     def _check(self, path: Path) -> None:
-        empty = pc.equal(pc.fill_null(pc.list_value_length(self._columns["candidates"]), 0), 0)
-        for row in np.flatnonzero(np.asarray(empty))[:1]:
-            raise GeorankerError(
-                f"candidates file {path}, row {row} (photo {self._columns['photo_id'][int(row)]}): candidates is empty"
-            )
+        """Look at every number once, all rows together, so that lists can be made without a look."""
+        ids, embedding = self._columns["photo_id"], self._columns["embedding"]
+
+        def refuse(wrong: np.ndarray, rows: np.ndarray, fault: str, values: np.ndarray | None = None) -> None:
+            for item in np.flatnonzero(wrong)[:1]:
+                value = "" if values is None else f" {values[item]:.12g}"
+                row = int(rows[item])
+                raise GeorankerError(
+                    f"candidates file {path}, row {row} (photo {ids[row]}): {fault.format(value=value)}"
+                )
+
+        every = np.arange(len(self))
+        refuse(~_numpy(pc.fill_null(pc.greater(pc.utf8_length(ids), 0), False)), every, "photo_id is empty")
+        known = {name: _numpy(pc.is_valid(self._columns[name])) for name in _LIMITS}
+        refuse(known["latitude"] != known["longitude"], every, "latitude and longitude must both be there, or neither")
+        for name, limit in _LIMITS.items():
+            values = _numpy(self._columns[name])
+            fault = f"{name}{{value}} is outside [-{limit:g}, {limit:g}] degrees"
+            refuse(known[name] & ~(np.abs(values) <= limit), every, fault, values)
+
+        rows = _rows(embedding)
+        lengths = _numpy(pc.list_value_length(embedding).drop_null())
+        present = np.flatnonzero(_numpy(pc.is_valid(embedding)))
+        refuse(lengths != lengths[:1], present, f"embedding has{{value}} numbers, the first has {lengths[:1]}", lengths)
+        refuse(~np.isfinite(_numpy(embedding.flatten())), rows, "embedding holds a number that is not finite")
+
+        sizes = _numpy(pc.fill_null(pc.list_value_length(self._columns["candidates"]), 0))
+        refuse(sizes == 0, every, "candidates is empty")
         for column in ("candidates", "negatives"):
-            structs = self._columns[column]
-            for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
-                values = structs.flatten().field(name).to_numpy(zero_copy_only=False)
-                for item in np.flatnonzero(~(np.abs(values) <= limit))[:1]:
-                    row = int(np.searchsorted(structs.offsets.to_numpy(), item, side="right")) - 1
-                    raise GeorankerError(
-                        f"candidates file {path}, row {row} (photo {self._columns['photo_id'][row]}): "
-                        f"{name} {values[item]:g} in {column} is outside [-{limit:g}, {limit:g}] degrees"
-                    )
+            rows, structs = _rows(self._columns[column]), self._columns[column].flatten()
+            for name, limit in _LIMITS.items():
+                values = _numpy(structs.field(name))
+                fault = f"{name}{{value}} in {column} is outside [-{limit:g}, {limit:g}] degrees"
+                refuse(~(np.abs(values) <= limit), rows, fault, values)
+            refuse(np.isnan(_numpy(structs.field("score"))), rows, f"score in {column} is not a number")
+            gallery_rows = _numpy(pc.fill_null(structs.field("gallery_row"), 0))
+            refuse(gallery_rows < 0, rows, f"gallery_row{{value}} in {column} is negative", gallery_rows)
 
     def __len__(self) -> int:
         return len(self._columns["photo_id"])
@@ -211,9 +234,19 @@ class _StructLists:
         ):
             place = Place(latitude, longitude, city or "", state or "", country or "")
             photo = Photo(photo_id, place, self._source) if photo_id else None
-            candidates.append(Candidate(place, score, photo, None if at < 0 else at, source))
+            candidates.append(Candidate(place, score, photo, None if at < 0 else at, source or ""))
         return tuple(candidates)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _numpy(column: pa.Array) -> np.ndarray:
+    values: np.ndarray = column.to_numpy(zero_copy_only=False)  # nulls among numbers become NaN
+    return values
+
+
+def _rows(lists: pa.ListArray) -> np.ndarray:
+    """Return the row of each item of `lists.flatten()`."""
+    return np.repeat(np.arange(len(lists)), _numpy(pc.fill_null(pc.list_value_length(lists), 0)))

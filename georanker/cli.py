@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import logging
 import pkgutil
 import re
 import sys
@@ -62,6 +63,7 @@ def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # Lightning 2.6 asks torch 2.13 about its pytrees in a way that torch has renamed.
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     if "." not in sys.path:
         sys.path.append(".")  # a console script does not see the working folder, where the user's own classes are
     return TrainerCLI(list(args), run)

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import georanker
 from georanker.config_error import explain
@@ -68,5 +69,7 @@ class TrainerCLI(LightningCLI):
         """Build all parts; a setting that a part refuses is the user's mistake."""
         try:
             super().instantiate_classes()
+        except MisconfigurationException as error:
+            raise GeorankerError(str(error)) from error
         except ValueError as error:
             raise GeorankerError(explain(str(error), ShortErrors.command_line, ())) from error

@@ -50,9 +50,9 @@ class Place:
     def __post_init__(self) -> None:
         # `not <=` is also true for NaN, which would otherwise travel on as a silent number.
         if not -90.0 <= self.latitude <= 90.0:
-            raise GeorankerError(f"latitude {self.latitude:g} is outside [-90, 90] degrees")
+            raise GeorankerError(f"latitude {self.latitude:.12g} is outside [-90, 90] degrees")
         if not -180.0 <= self.longitude <= 180.0:
-            raise GeorankerError(f"longitude {self.longitude:g} is outside [-180, 180] degrees")
+            raise GeorankerError(f"longitude {self.longitude:.12g} is outside [-180, 180] degrees")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,10 +78,10 @@ class Photo:
             raise GeorankerError("a photo's id is empty")
 
     def load(self) -> Image.Image:
-        """Decode the photo: RGB, upright.
+        """Decode the photo: RGB, upright, 8 bits a channel; of an animation the first picture.
 
         Raises:
-            GeorankerError: the photo cannot be read or is not an image.
+            GeorankerError: the photo cannot be read, is not an image, or has pixels whose range is not known.
         """
         import io
 
@@ -94,15 +94,28 @@ class Photo:
         data = self.source.read(self.id)
         try:
             with Image.open(io.BytesIO(data)) as image:
-                return ImageOps.exif_transpose(image).convert("RGB")
-        except (
-            UnidentifiedImageError,
-            OSError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-        ) as error:
+                return _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
+        except UnidentifiedImageError as error:
+            raise GeorankerError(f"photo {self.id}: not an image") from error
+        except Exception as error:  # a decoder that meets a damaged file may raise anything
             raise GeorankerError(f"photo {self.id}: cannot be decoded ({error})") from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Bring an image to 8 bits a channel; Pillow alone would cut 16 bits off at 255, which is white nearly everywhere.
+
+    Raises:
+        ValueError: its pixels are 32 bits wide.
+    """
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels are 32 bits wide, in a range that is not known; save it with 8 bits")
+    # Palettes with transparency would warn on the direct way to RGB.
+    return image.convert("RGBA") if image.has_transparency_data else image
 
 
 @dataclass(frozen=True, slots=True)

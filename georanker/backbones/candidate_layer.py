@@ -38,4 +38,5 @@ class CandidateLayer(nn.Module):
         )
         seen = nn.functional.scaled_dot_product_attention(query, key, value, bias)
         tokens = tokens + self.dropout(self.project_out(seen.transpose(1, 2).flatten(2)))
-        return tokens + self.dropout(self.perceptron(self.perceptron_norm(tokens)))
+        mixed: Tensor = self.dropout(self.perceptron(self.perceptron_norm(tokens)))
+        return tokens + mixed

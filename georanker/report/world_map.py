@@ -32,6 +32,7 @@ def world_map(
     table = pq.read_table(predictions, columns=columns)
     rows = np.stack([table[name].to_numpy() for name in columns], axis=1)
     rows = rows[~np.isnan(rows[:, 4])]
+    share = (rows[:, 4] < radius_km).mean() if len(rows) else float("nan")
     rows = rows[np.linspace(0, len(rows) - 1, min(shown, len(rows))).astype(int)] if len(rows) else rows
     truth, answer, right = rows[:, :2], rows[:, 2:4].copy(), rows[:, 4] < radius_km
     # Across the antimeridian the short way leaves the map on one side.
@@ -52,7 +53,7 @@ def world_map(
     axes.scatter(truth[~right, 0], truth[~right, 1], s=12, facecolors="none", edgecolors="white", linewidths=0.6)
     axes.scatter(truth[right, 0], truth[right, 1], s=12, color=_NEAR, linewidths=0)
     handles = [
-        Line2D([], [], marker="o", ls="", color=_NEAR, label=f"answered within {radius_km:g} km ({right.mean():.0%})"),
+        Line2D([], [], marker="o", ls="", color=_NEAR, label=f"answered within {radius_km:g} km ({share:.0%})"),
         Line2D([], [], marker="o", ls="", mfc="none", mec="white", label="truth of a photo answered farther off"),
         Line2D([], [], marker="o", color=_FAR, label="the answer given for it"),
     ]

@@ -1,0 +1,5 @@
+"""`python -m georanker` is the same as `georanker`."""
+
+from georanker.cli import main
+
+main()

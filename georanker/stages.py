@@ -1,0 +1,68 @@
+"""Long work in stages, each of which is done once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import georanker
+from georanker.files import file_beside
+from georanker.types import GeorankerError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Stages:
+    """Runs what is not finished yet, and remembers how long each stage took.
+
+    A stage is finished when its output is there, since outputs appear whole or not at all.
+
+    Args:
+        run: the folder of all outputs.
+        settings: what the outputs depend on.
+        console: where progress is told.
+
+    Raises:
+        GeorankerError: the folder holds the outputs of other settings.
+    """
+
+    def __init__(self, run: Path, settings: Mapping[str, object], console: Console) -> None:
+        self._path, self._console = run / "stages.json", console
+        self._settings = {**settings, "georanker": georanker.__version__}
+        self.record: dict[str, dict[str, Any]] = {"settings": self._settings, "seconds": {}}
+        if self._path.exists():
+            self.record = json.loads(self._path.read_text())
+        if self.record["settings"] != self._settings:
+            raise GeorankerError(
+                f"{run} holds a run with other settings ({self.record['settings']}); name another --run, or delete it"
+            )
+        write_json(self._path, self.record)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each stage took when it ran."""
+        seconds: dict[str, float] = self.record["seconds"]
+        return seconds
+
+    def run(self, title: str, output: Path, stage: Callable[[], object]) -> None:
+        """Run a stage, unless its output is there."""
+        if output.exists():
+            self._console.print(f"[dim]✓ {title}: done before[/dim]")
+            return
+        self._console.print(f"[bold]{title}[/bold]")
+        start = time.monotonic()
+        stage()
+        seconds = round(time.monotonic() - start, 1)
+        self.seconds[title] = seconds
+        write_json(self._path, self.record)
+        self._console.print(f"✓ {title}: {seconds:.0f} s")
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file that people can read."""
+    with file_beside(path) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n")

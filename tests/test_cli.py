@@ -1,0 +1,166 @@
+"""The command line as a user meets it: what it shows, what it costs, and what it says to mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from georanker.cli import TRAINER_COMMANDS, main
+from tests.conftest import ROOT, SMALL
+
+DEMO = f"--config={ROOT / 'configs/experiment/blue_marble_demo.yaml'}"
+RETRIEVER = f"--config={ROOT / 'configs/experiment/blue_marble_demo_retriever.yaml'}"
+
+
+def georanker(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "georanker", *args], capture_output=True, text=True, cwd=cwd)
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """Run a command that must fail, and return what it says: at most two lines, never a traceback."""
+    with pytest.raises(SystemExit) as exit_:
+        main(args)
+    assert exit_.value.code == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert lines[0].startswith("georanker: ")
+    assert len(lines) <= 2, lines
+    return "\n".join(lines)
+
+
+def test_help_names_each_command_and_imports_no_torch() -> None:
+    code = "import sys; from georanker.cli import main; main(['--help']); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in (*TRAINER_COMMANDS, "demo", "index", "retrieve"):
+        assert f"\n  {command} " in done.stdout
+    assert done.stdout.endswith("False\n")
+
+
+def test_version_and_module() -> None:
+    done = georanker("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("georanker 0.")
+
+
+def test_help_is_a_success() -> None:
+    assert georanker().returncode == 0
+    done = georanker("demo", "--help")
+    assert done.returncode == 0
+    assert "--experiment" in done.stdout
+
+
+def test_fit_help_names_the_parts() -> None:
+    start = time.monotonic()
+    done = georanker("fit", "--help")
+    assert done.returncode == 0
+    assert "BlueMarble" in done.stdout
+    assert "Ranker" in done.stdout
+    assert time.monotonic() - start < 60  # a hang, not a benchmark
+
+
+def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean 'retrieve'?" in mistake(capsys, "retreive")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "wrong", "meant"),
+    [
+        ("data:\n  class_path: BlueMarble\n  init_args:\n    galery_size: 5\n", 4, "galery_size", "gallery_size"),
+        ("data: BlueMarbel\n", 1, "BlueMarbel", "BlueMarble"),
+        ("data: BlueMarble\ntrainer:\n  max_epoch: 5\n", 3, "max_epoch", "max_epochs"),
+        ("data: BlueMarble\nmodle: Ranker\n", 2, "modle", "model"),
+        (
+            "data: BlueMarble\nmodel:\n  class_path: Ranker\n  init_args:\n    backbone: EmbedingBackbone\n",
+            5,
+            "EmbedingBackbone",
+            "EmbeddingBackbone",
+        ),
+        (
+            "data: BlueMarble\nmodel:\n  class_path: Ranker\n  init_args:\n"
+            "    backbone: ConsensusBackbone\n    loss:\n      class_path: RankNet\n      init_args:\n"
+            "        sigmaa: 1.0\n",
+            9,
+            "sigmaa",
+            "sigma",
+        ),
+    ],
+)
+def test_typo(text: str, line: int, wrong: str, meant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(text)
+    said = mistake(capsys, "fit", f"--config={config}")
+    assert f"{config}, line {line}: '{wrong}'" in said
+    assert f"did you mean '{meant}'?" in said
+
+
+def test_typo_in_a_file_that_is_pointed_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "parts").mkdir()
+    part = tmp_path / "parts" / "data.yaml"
+    part.write_text("class_path: BlueMarble\ninit_args:\n  unsean: true\n")
+    config = tmp_path / "mine.yaml"
+    config.write_text("data: parts/data.yaml\n")
+    assert f"{part}, line 3: 'unsean'" in mistake(capsys, "fit", f"--config={config}")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--config=nowhere.yaml"], "nowhere.yaml"),
+        ([DEMO, "--trainer.max_epochs=many"], "trainer.max_epochs is many"),
+        ([DEMO, "--data.batch_size=0"], "batch_size must be at least 1, not 0"),
+        ([DEMO, "--data.candidates=nowhere"], "nowhere/train.parquet: not there"),
+        ([DEMO, "--model.loss=null"], "model.loss is not set"),
+        ([RETRIEVER, "--model.image_encoder.dim=64"], "set both dim to the same"),
+    ],
+)
+def test_mistake_in_a_setting(
+    args: list[str], said: str, small_data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = small_data if args[0] == DEMO else SMALL
+    folder = f"--trainer.default_root_dir={tmp_path}"
+    args = args if "nowhere.yaml" in args[0] else [args[0], *data, folder, "--trainer.logger=False", *args[1:]]
+    assert said in mistake(capsys, "fit", *args)
+
+
+def test_broken_yaml_names_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "broken.yaml"
+    config.write_text("data: BlueMarble\nmodel: [1\n")
+    assert f"{config}, line 3: not valid YAML" in mistake(capsys, "fit", f"--config={config}")
+
+
+def test_checkpoint_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    garbage = tmp_path / "garbage.ckpt"
+    garbage.write_bytes(b"not a checkpoint")
+    args = ["--data=BlueMarble", f"--out={tmp_path / 'gallery'}"]
+    assert str(garbage) in mistake(capsys, "index", *args, f"--retriever={garbage}")
+    assert "nowhere.ckpt" in mistake(capsys, "index", *args, "--retriever=nowhere.ckpt")
+    assert not (tmp_path / "gallery").exists()
+
+
+def test_what_the_user_wrote_wins_over_the_checkpoint(small_data: list[str], tmp_path: Path) -> None:
+    from georanker.cli import run_trainer
+
+    folder = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False"]
+    cli = run_trainer(["fit", DEMO, *small_data, *folder, "--trainer.max_epochs=1"])
+    assert cli.model.loss.first_order_weight == 0.7
+    checkpoint = f"--ckpt_path={cli.trainer.checkpoint_callback.best_model_path}"
+    again = run_trainer(["test", DEMO, *small_data, *folder, checkpoint, "--model.loss.first_order_weight=0.5"])
+    assert again.model.loss.first_order_weight == 0.5
+
+
+def test_a_class_of_the_users_own(small_run: Path, small_data: list[str], tmp_path: Path) -> None:
+    (tmp_path / "my_loss.py").write_text(
+        "from torch import Tensor\n"
+        "from georanker.losses.base import RankingLoss\n\n\n"
+        "class Nearest(RankingLoss):\n"
+        '    """Minus the score of the nearest."""\n\n'
+        "    def forward(self, scores: Tensor, distances_km: Tensor, mask: Tensor | None = None) -> Tensor:\n"
+        "        return -scores.gather(1, distances_km.nan_to_num(1e9).argmin(1, keepdim=True)).mean()\n"
+    )
+    folder = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False", "--trainer.fast_dev_run=1"]
+    done = georanker("fit", DEMO, *small_data, *folder, "--model.loss=my_loss.Nearest", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
