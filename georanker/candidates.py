@@ -145,42 +145,41 @@ class CandidatesFile(Sequence[CandidateList]):
 
     def _check(self, path: Path) -> None:
         """Look at every number once, all rows together, so that lists can be made without a look."""
-        ids, embedding = self._columns["photo_id"], self._columns["embedding"]
+        ids = self._columns["photo_id"]
 
-        def refuse(wrong: np.ndarray, rows: np.ndarray, fault: str, values: np.ndarray | None = None) -> None:
-            for item in np.flatnonzero(wrong)[:1]:
-                value = "" if values is None else f" {values[item]:.12g}"
-                row = int(rows[item])
-                raise GeorankerError(
-                    f"candidates file {path}, row {row} (photo {ids[row]}): {fault.format(value=value)}"
-                )
+        def error(row: int, fault: str) -> GeorankerError:
+            return GeorankerError(f"candidates file {path}, row {row} (photo {ids[int(row)]}): {fault}")
 
-        every = np.arange(len(self))
-        refuse(~_numpy(pc.fill_null(pc.greater(pc.utf8_length(ids), 0), False)), every, "photo_id is empty")
-        known = {name: _numpy(pc.is_valid(self._columns[name])) for name in _LIMITS}
-        refuse(known["latitude"] != known["longitude"], every, "latitude and longitude must both be there, or neither")
+        for row in _where(~_numpy(pc.fill_null(pc.greater(pc.utf8_length(ids), 0), False))):
+            raise error(row, "photo_id is empty")
+        for row in _where(_numpy(pc.xor(*(pc.is_null(self._columns[name]) for name in _LIMITS)))):
+            raise error(row, "latitude and longitude must both be there, or neither")
         for name, limit in _LIMITS.items():
             values = _numpy(self._columns[name])
-            fault = f"{name}{{value}} is outside [-{limit:g}, {limit:g}] degrees"
-            refuse(known[name] & ~(np.abs(values) <= limit), every, fault, values)
+            for row in _where(_numpy(pc.is_valid(self._columns[name])) & ~(np.abs(values) <= limit)):
+                raise error(row, f"{name} {values[row]:.12g} is outside [-{limit:g}, {limit:g}] degrees")
 
-        rows = _rows(embedding)
-        lengths = _numpy(pc.list_value_length(embedding).drop_null())
-        present = np.flatnonzero(_numpy(pc.is_valid(embedding)))
-        refuse(lengths != lengths[:1], present, f"embedding has{{value}} numbers, the first has {lengths[:1]}", lengths)
-        refuse(~np.isfinite(_numpy(embedding.flatten())), rows, "embedding holds a number that is not finite")
+        rows, numbers = _items(self._columns["embedding"])
+        for item in _where(~np.isfinite(_numpy(numbers))):
+            raise error(rows[item], "embedding holds a number that is not finite")
+        lengths = np.bincount(rows, minlength=len(self))
+        for row in _where((lengths != lengths.max(initial=0)) & _numpy(pc.is_valid(self._columns["embedding"]))):
+            raise error(row, f"embedding has {lengths[row]} numbers, another row has {lengths.max()}")
 
-        sizes = _numpy(pc.fill_null(pc.list_value_length(self._columns["candidates"]), 0))
-        refuse(sizes == 0, every, "candidates is empty")
+        for row in _where(np.bincount(_items(self._columns["candidates"])[0], minlength=len(self)) == 0):
+            raise error(row, "candidates is empty")
         for column in ("candidates", "negatives"):
-            rows, structs = _rows(self._columns[column]), self._columns[column].flatten()
+            rows, structs = _items(self._columns[column])
             for name, limit in _LIMITS.items():
                 values = _numpy(structs.field(name))
-                fault = f"{name}{{value}} in {column} is outside [-{limit:g}, {limit:g}] degrees"
-                refuse(~(np.abs(values) <= limit), rows, fault, values)
-            refuse(np.isnan(_numpy(structs.field("score"))), rows, f"score in {column} is not a number")
+                for item in _where(~(np.abs(values) <= limit)):
+                    fault = f"{name} {values[item]:.12g} in {column} is outside [-{limit:g}, {limit:g}] degrees"
+                    raise error(rows[item], fault)
+            for item in _where(np.isnan(_numpy(structs.field("score")))):
+                raise error(rows[item], f"score in {column} is not a number")
             gallery_rows = _numpy(pc.fill_null(structs.field("gallery_row"), 0))
-            refuse(gallery_rows < 0, rows, f"gallery_row{{value}} in {column} is negative", gallery_rows)
+            for item in _where(gallery_rows < 0):
+                raise error(rows[item], f"gallery_row {gallery_rows[item]} in {column} is negative")
 
     def __len__(self) -> int:
         return len(self._columns["photo_id"])
@@ -247,6 +246,12 @@ def _numpy(column: pa.Array) -> np.ndarray:
     return values
 
 
-def _rows(lists: pa.ListArray) -> np.ndarray:
-    """Return the row of each item of `lists.flatten()`."""
-    return np.repeat(np.arange(len(lists)), _numpy(pc.fill_null(pc.list_value_length(lists), 0)))
+def _where(wrong: np.ndarray) -> list[int]:
+    """Return where the first True is, if there is one."""
+    return [int(item) for item in np.flatnonzero(wrong)[:1]]
+
+
+def _items(lists: pa.ListArray) -> tuple[np.ndarray, pa.Array]:
+    """Return all items of a list column, and the row of each."""
+    lengths = _numpy(pc.fill_null(pc.list_value_length(lists), 0))
+    return np.repeat(np.arange(len(lists)), lengths), lists.flatten()

@@ -94,14 +94,14 @@ class Photo:
         data = self.source.read(self.id)
         try:
             with Image.open(io.BytesIO(data)) as image:
-                return _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
+                return _eight_bits(ImageOps.exif_transpose(image), image.format).convert("RGB")
         except UnidentifiedImageError as error:
             raise GeorankerError(f"photo {self.id}: not an image") from error
         except Exception as error:  # a decoder that meets a damaged file may raise anything
             raise GeorankerError(f"photo {self.id}: cannot be decoded ({error})") from error
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, file_format: str | None) -> Image.Image:
     """Bring an image to 8 bits a channel; Pillow alone would cut 16 bits off at 255, which is white nearly everywhere.
 
     Raises:
@@ -110,7 +110,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     import numpy as np
     from PIL import Image
 
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
         return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("its pixels are 32 bits wide, in a range that is not known; save it with 8 bits")

@@ -22,7 +22,7 @@ class ConsensusBackbone(Backbone):
 
     def __init__(self, scale_km: float = 300.0) -> None:
         super().__init__()
-        if scale_km <= 0:
+        if not scale_km > 0:
             raise ValueError(f"scale_km must be positive, not {scale_km:g}")
         self.scale_km = scale_km
 

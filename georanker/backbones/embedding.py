@@ -11,7 +11,7 @@ from georanker.backbones.embedding_collator import EmbeddingCollator
 from georanker.backbones.ranking_collator import RankingCollator
 from georanker.encoders.fourier_location import FourierLocationEncoder
 from georanker.geodesy import haversine_km
-from georanker.types import RankingBatch
+from georanker.types import GeorankerError, RankingBatch
 
 
 class EmbeddingBackbone(Backbone):
@@ -54,10 +54,11 @@ class EmbeddingBackbone(Backbone):
         self.sees_places, self.sees_scores, self.sees_distances = sees_places, sees_scores, sees_distances
         self.heads = heads
         self.place_encoder = FourierLocationEncoder(width, hidden=2 * width) if sees_places else None
-        vectors = 2 * (sees_photos + sees_location_embeddings)
+        seen = 2 * (sees_photos + sees_location_embeddings) * embedding_dim + sees_scores
         self.query = nn.Linear(embedding_dim, width)
-        self.candidate = nn.Linear(vectors * embedding_dim + sees_scores, width)
-        self.distance_bias = nn.Sequential(nn.Linear(4, 16), nn.GELU(), nn.Linear(16, heads))
+        self.candidate = nn.Linear(seen, width) if seen else None
+        bias = nn.Sequential(nn.Linear(4, 16), nn.GELU(), nn.Linear(16, heads))
+        self.distance_bias = bias if sees_distances else None
         self.layers = nn.ModuleList(CandidateLayer(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 1)
@@ -68,8 +69,17 @@ class EmbeddingBackbone(Backbone):
         return EmbeddingCollator()
 
     def forward(self, batch: RankingBatch) -> Tensor:
-        """Return (B, K) float32 scores."""
+        """Return (B, K) float32 scores.
+
+        Raises:
+            GeorankerError: the vectors of the batch are not `embedding_dim` long.
+        """
         query = batch.inputs["query"][:, None]
+        if query.shape[-1] != self.query.in_features:
+            raise GeorankerError(
+                f"the retriever's vectors have {query.shape[-1]} numbers: set the backbone's embedding_dim to that, "
+                f"not to {self.query.in_features}"
+            )
         seen: list[Tensor] = []
         if self.sees_photos:
             seen += [batch.inputs["photos"], batch.inputs["photos"] * query]
@@ -77,8 +87,9 @@ class EmbeddingBackbone(Backbone):
             seen += [batch.inputs["locations"], batch.inputs["locations"] * query]
         if self.sees_scores:
             seen.append(_standardised(batch.retrieval_scores, batch.mask)[..., None])
-        tokens = self.candidate(torch.cat(seen, dim=-1)) if seen else 0
-        tokens = tokens + self.query(query)
+        tokens = self.query(query).expand(-1, batch.mask.shape[1], -1)
+        if self.candidate is not None:
+            tokens = tokens + self.candidate(torch.cat(seen, dim=-1))
         if self.place_encoder is not None:
             tokens = tokens + self.place_encoder(batch.places.nan_to_num())
         bias = self._attention_bias(batch).to(tokens.dtype)
@@ -91,7 +102,7 @@ class EmbeddingBackbone(Backbone):
         """Return (B, heads, K, K): what attention adds for each pair, and -inf for padding."""
         places = batch.places.nan_to_num().float()
         bias = torch.zeros(len(batch), self.heads, places.shape[1], places.shape[1], device=places.device)
-        if self.sees_distances:
+        if self.distance_bias is not None:
             km = haversine_km(places[:, :, None], places[:, None])[..., None]
             scales = torch.tensor([50.0, 200.0, 750.0, 2500.0], device=km.device)
             bias = self.distance_bias((-km / scales).exp()).permute(0, 3, 1, 2)

@@ -43,6 +43,11 @@ class EmbeddingCollator(RankingCollator):
                 )
             rows = np.array([-1 if c.gallery_row is None else c.gallery_row for c in found.candidates])
             for vectors, stored in zip((photos, locations), self._open(found.gallery), strict=True):
+                if stored.shape[1:] != found.embedding.shape:
+                    raise GeorankerError(
+                        f"photo {found.photo.id}: its embedding has {found.embedding.size} numbers, but the vectors of "
+                        f"gallery {found.gallery} have {stored.shape[-1]}; retrieve again"
+                    )
                 if rows.max() >= len(stored):
                     raise GeorankerError(
                         f"photo {found.photo.id}: gallery_row {rows.max()} is beyond the {len(stored)} rows of gallery "
@@ -51,7 +56,7 @@ class EmbeddingCollator(RankingCollator):
                 taken = np.zeros((count, stored.shape[1]), np.float32)
                 taken[: len(rows)] = np.where(rows[:, None] < 0, 0, stored[rows])
                 vectors.append(taken)
-            queries.append(found.embedding)
+            queries.append(found.embedding.astype(np.float32, copy=False))
         arrays = {"query": queries, "photos": photos, "locations": locations}
         return {name: torch.from_numpy(np.stack(array)) for name, array in arrays.items()}
 
@@ -62,7 +67,7 @@ class EmbeddingCollator(RankingCollator):
                     np.load(Path(folder) / name, mmap_mode="r", allow_pickle=False)
                     for name in ("embeddings.npy", "location_embeddings.npy")
                 )
-            except (OSError, ValueError) as error:
+            except (OSError, EOFError, ValueError) as error:
                 raise GeorankerError(f"gallery {folder}: its vectors cannot be read ({error})") from error
             self._galleries[folder] = (photos, locations)
         return self._galleries[folder]

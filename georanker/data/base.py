@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,11 @@ class GeoDataModule(L.LightningDataModule, ABC):
                 f"{len(items)} items for training do not fill one batch of {self.batch_size} in each of {processes} "
                 "processes; set a smaller data.batch_size"
             )
-        epoch, batches = self._position(epoch_batches) if shuffle else (0, 0)
-        return _ResumableLoader(
+        position = functools.partial(self._position, epoch_batches) if shuffle and trainer else None
+        return _LazyLoader(
             items,  # type: ignore[arg-type]
             batch_size=self.batch_size,
-            sampler=EpochSampler(
-                len(items), shuffle, self.seed, rank, processes, epoch=epoch, skip=batches * self.batch_size
-            ),
+            sampler=EpochSampler(len(items), shuffle, self.seed, rank, processes, position),
             num_workers=self.num_workers,
             collate_fn=collator,
             drop_last=shuffle,
@@ -102,14 +101,14 @@ class GeoDataModule(L.LightningDataModule, ABC):
         )
 
     def _position(self, batches: int) -> tuple[int, int]:
-        """Return the epoch and the batches of it that a resumed training has read."""
-        if not self.trainer or not batches:
-            return 0, 0
+        """Return the epoch that the trainer is about to read, and the items of it that were read before."""
+        assert self.trainer is not None
         limit = self.trainer.limit_train_batches
         in_epoch = min(batches, limit) if isinstance(limit, int) else int(batches * (1.0 if limit is None else limit))
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.total
         assert isinstance(progress, _ProcessedTracker)
-        return divmod(progress.processed, max(1, in_epoch))
+        epoch, read = divmod(progress.processed, max(1, in_epoch))
+        return epoch, read * self.batch_size
 
     def _loader(self, split: str, shuffle: bool = False, keep_lists: bool = False) -> DataLoader[Any]:
         if self.collator is None:
@@ -135,14 +134,21 @@ class GeoDataModule(L.LightningDataModule, ABC):
         return self._loader("test", keep_lists=True)
 
 
-class _ResumableLoader(DataLoader[Any]):
-    """Tells Lightning that it resumes in the middle of an epoch; where, the trainer's own progress says."""
+class _LazyLoader(DataLoader[Any]):
+    """A loader that starts to read at the first batch.
+
+    Lightning asks for the iterator before it has restored its progress, which tells where to go on.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        yield from super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
+        """Return nothing to save, but tell Lightning that this loader resumes in the middle of an epoch."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
+        """Restore nothing: the trainer's own progress is the position."""
 
 
 @dataclass(frozen=True)

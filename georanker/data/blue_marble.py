@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
@@ -60,6 +61,10 @@ class BlueMarble(GeoDataModule):
         cache: Path = Path("cache/blue_marble"),
     ) -> None:
         super().__init__(candidates, batch_size, num_workers, seed, collator)
+        if tile_size < 1 or not 0 <= jitter < math.inf:
+            raise ValueError(
+                f"tile_size must be at least 1 and jitter at least 0 and finite, not {tile_size} and {jitter:g}"
+            )
         self.save_hyperparameters(ignore=["collator"])
         self.sizes = {
             "gallery": gallery_size,
@@ -68,6 +73,9 @@ class BlueMarble(GeoDataModule):
             "val": val_size,
             "test": test_size,
         }
+        for split, size in self.sizes.items():
+            if size < 1:
+                raise ValueError(f"{split}_size must be at least 1, not {size}")
         self.tiles = BlueMarbleTiles(Path(cache), data_seed, unseen, jitter, tile_size, extent_km=7.5 * tile_size)
         self.photo_source = self.gallery_source = self.tiles
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import zlib
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -23,14 +24,15 @@ _RENDERING = 1  # raise it when a change makes other pixels, so that old caches 
 _CELL_DEGREES = 15.0
 _MARGIN_KM = 350.0
 _CHUNK = 512
+_TILE = re.compile(r"(gallery|retriever_train|train|val|test)/([0-9]{1,8})-([0-9]{1,8})")
 
 
 @dataclass(frozen=True)
 class BlueMarbleTiles:
     """Where the tiles of a split lie, how they look, and a cache of their pixels.
 
-    A tile's place, look and noise depend only on (seed, split, index). All the pixels of a split are rendered together
-    when one of them is first read, and kept in the cache.
+    A tile's place, look and noise depend only on seed, split, size of the split and index. All the pixels of a split are
+    rendered together when one of them is first read, and kept in the cache.
 
     Args:
         cache: the folder for rendered tiles, about 12 kB each.
@@ -65,11 +67,11 @@ class BlueMarbleTiles:
 
     def read(self, photo_id: str) -> bytes:
         """Return a tile as a binary PPM image."""
-        split, _, rest = photo_id.rpartition("/")
-        size, _, index = rest.partition("-")
-        if not (split.isidentifier() and size.isdecimal() and index.isdecimal() and int(index) < int(size)):
+        name = _TILE.fullmatch(photo_id)
+        split, size, index = (name[1], int(name[2]), int(name[3])) if name else ("", 0, 0)
+        if index >= size:
             raise GeorankerError(f"photo {photo_id}: not a tile of Blue Marble, which are named like val/2000-17")
-        tile = self.pixels(split, int(size))[int(index)]
+        tile = self.pixels(split, size)[index]
         header = f"P6 {self.tile_size} {self.tile_size} 255\n"
         return header.encode() + bytes(tile.data)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from torch.utils.data import DistributedSampler
@@ -12,7 +12,7 @@ class EpochSampler(DistributedSampler[int]):
     """Gives each process its share of an order that depends on the seed and the epoch alone.
 
     With R processes, process r reads items r, r + R, ... of the common order: R processes with batches of B/R see the
-    same global batches as one with batches of B. A run that was interrupted after `skip` items goes on with the next.
+    same global batches as one with batches of B.
 
     Args:
         size: how many items there are.
@@ -21,8 +21,8 @@ class EpochSampler(DistributedSampler[int]):
         seed: of the order.
         rank: of this process.
         processes: how many there are.
-        epoch: the first epoch that will be read.
-        skip: items of this process that were read in `epoch` already.
+        position: tells, when an epoch is about to be read, which one it is and how many of its items this process has
+            read before; None for the whole of the epoch that `set_epoch` set. So a run that was interrupted goes on.
     """
 
     def __init__(
@@ -32,21 +32,20 @@ class EpochSampler(DistributedSampler[int]):
         seed: int = 0,
         rank: int = 0,
         processes: int = 1,
-        epoch: int = 0,
-        skip: int = 0,
+        position: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(range(size), processes, rank, shuffle, seed, drop_last=shuffle)  # type: ignore[arg-type]
-        self.size, self.epoch = size, epoch
-        self._resumed = (epoch, skip)
+        self.size = size
+        self._position = position
 
     def __iter__(self) -> Iterator[int]:
+        epoch, skip = self._position() if self._position else (self.epoch, 0)
         if self.shuffle:
-            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
+            order = np.random.default_rng((self.seed, epoch)).permutation(self.size)
             order = order[: self.size // self.num_replicas * self.num_replicas]
         else:
             order = np.arange(self.size)
-        epoch, skip = self._resumed
-        return iter(order[self.rank :: self.num_replicas][skip if epoch == self.epoch else 0 :].tolist())
+        return iter(order[self.rank :: self.num_replicas][skip:].tolist())
 
     def __len__(self) -> int:
         if self.shuffle:

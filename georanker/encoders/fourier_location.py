@@ -36,7 +36,7 @@ class FourierLocationEncoder(LocationEncoder):
         hidden: int = 512,
     ) -> None:
         super().__init__()
-        if not scales_km or min(scales_km) <= 0:
+        if not scales_km or not all(scale > 0 for scale in scales_km):
             raise ValueError(f"scales_km must be positive, not {tuple(scales_km)}")
         self.dim = dim
         groups = [torch.randn(3, features // 2) * (EARTH_RADIUS_KM / scale) for scale in scales_km]

@@ -26,6 +26,9 @@ class RankingLoss(nn.Module, ABC):
     ranks_nearest_first: bool = True
     """Whether following the gradient puts the nearest candidate first; if not, join it with a loss that does."""
 
+    def __init__(self) -> None:
+        super().__init__()  # so that a subclass without settings shows none, instead of nn.Module's *args
+
     @abstractmethod
     def forward(self, scores: Tensor, distances_km: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss of a batch.

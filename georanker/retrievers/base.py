@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from georanker.retrievers.gallery import Gallery
-from georanker.types import CandidateList, Photo, PhotoBatch
+from georanker.types import CandidateList, GeorankerError, Photo, PhotoBatch
 
 
 class Retriever(L.LightningModule, ABC):
@@ -45,7 +45,12 @@ class Retriever(L.LightningModule, ABC):
         Args:
             photos: the gallery's photos; each must have a place.
             batches: the same photos in the same order, as a loader with this retriever's collator gives them.
+
+        Raises:
+            GeorankerError: there are no photos, or one has no place.
         """
+        if not len(photos):
+            raise GeorankerError("the split gallery has no photos")
         self.eval()
         vectors: list[Tensor] = []
         location_vectors: list[Tensor] = []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 _COLUMNS = ("photo_id", "latitude", "longitude", "city", "state", "country")
+_FILES = ("embeddings.npy", "location_embeddings.npy", "places.parquet", "gallery.json")
 
 
 class Gallery:
@@ -53,7 +54,7 @@ class Gallery:
             location_embeddings: (N, D) vectors of the places.
 
         Raises:
-            GeorankerError: the three differ in length, or a photo has no place.
+            GeorankerError: the three differ in length, a photo has no place, or a vector is not finite.
         """
         if not len(photos) == len(embeddings) == len(location_embeddings):
             raise GeorankerError(
@@ -63,6 +64,10 @@ class Gallery:
         for photo in photos:
             if photo.place is None:
                 raise GeorankerError(f"photo {photo.id} has no place, so the gallery cannot hold it")
+        for vectors in (embeddings, location_embeddings):
+            _check_finite(photos, vectors)
+        if not len(photos):
+            return
         rows = [
             (p.id, p.place.latitude, p.place.longitude, p.place.city, p.place.state, p.place.country)
             for p in photos
@@ -90,9 +95,15 @@ class Gallery:
             photos: B photos.
             embeddings: (B, D) float32, their vectors.
             top_k: candidates per photo; the whole gallery if it is smaller.
+
+        Raises:
+            GeorankerError: the gallery is empty, or a vector is not finite.
         """
+        if top_k < 1:
+            raise GeorankerError(f"top_k must be at least 1, not {top_k}")
         if not len(self):
             raise GeorankerError("the gallery is empty; fill it with `georanker index`")
+        _check_finite(photos, embeddings)
         if self._index is None:
             import faiss
 
@@ -119,7 +130,16 @@ class Gallery:
             )
 
     def save(self, folder: Path) -> None:
-        """Write the gallery, whole or not at all."""
+        """Write the gallery, whole or not at all, in the place of an older one.
+
+        Raises:
+            GeorankerError: the folder holds something else, which would be lost.
+        """
+        others = sorted(path.name for path in folder.iterdir() if path.name not in _FILES) if folder.is_dir() else ()
+        if others or folder.is_file():
+            raise GeorankerError(
+                f"gallery {folder}: {', '.join(others[:3]) or 'a file'} is there; name a folder of the gallery's own"
+            )
         with folder_beside(folder) as part:
             np.save(part / "embeddings.npy", np.asarray(self.embeddings, np.float32))
             np.save(part / "location_embeddings.npy", np.asarray(self.location_embeddings, np.float32))
@@ -132,7 +152,8 @@ class Gallery:
         """Open a gallery; its vectors are memory-mapped.
 
         Raises:
-            GeorankerError: a file is missing or unreadable, or the files differ in length.
+            GeorankerError: a file is missing, unreadable or of another version, the files differ in length, or a place
+                does not exist.
         """
         try:
             head = json.loads((folder / "gallery.json").read_text())
@@ -140,15 +161,32 @@ class Gallery:
             gallery.embeddings = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
             gallery.location_embeddings = np.load(folder / "location_embeddings.npy", mmap_mode="r", allow_pickle=False)
             gallery._places = pq.read_table(folder / "places.parquet").select(_COLUMNS).to_pydict()
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            shapes = gallery.embeddings.ndim, gallery.location_embeddings.ndim, head["version"]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise GeorankerError(
                 f"gallery {folder}: cannot be read ({error}); build it with `georanker index`"
             ) from error
+        if shapes != (2, 2, FORMAT_VERSION):
+            raise GeorankerError(f"gallery {folder}: another format version; build it again with `georanker index`")
         sizes = (len(gallery), len(gallery.embeddings), len(gallery.location_embeddings))
         if len(set(sizes)) > 1:
             raise GeorankerError(
                 f"gallery {folder}: places.parquet has {sizes[0]} rows, embeddings.npy {sizes[1]} and "
                 f"location_embeddings.npy {sizes[2]}; build it again with `georanker index`"
             )
+        for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
+            values = np.array(gallery._places[name], np.float64)  # None becomes NaN
+            for row in np.flatnonzero(~(np.abs(values) <= limit))[:1]:
+                raise GeorankerError(
+                    f"gallery {folder}, places.parquet, row {row}: {name} {values[row]:.12g} is outside "
+                    f"[-{limit:g}, {limit:g}] degrees"
+                )
         gallery.folder = folder
         return gallery
+
+
+def _check_finite(photos: Sequence[Photo], vectors: np.ndarray) -> None:
+    for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1))[:1]:
+        raise GeorankerError(
+            f"photo {photos[row].id}: its vector holds a number that is not finite; the retriever's weights may be lost"
+        )

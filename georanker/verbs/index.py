@@ -35,13 +35,18 @@ def load_retriever(checkpoint: Path) -> Retriever:
         GeorankerError: the file is missing, or not a retriever's checkpoint.
     """
     import pickle
+    import textwrap
 
     from georanker.retrievers.base import Retriever
 
     try:
         model = Retriever.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+    except FileNotFoundError as error:
+        raise GeorankerError(f"{checkpoint}: not there; name the checkpoint of a trained retriever") from error
+    except (EOFError, LookupError, pickle.UnpicklingError) as error:
+        raise GeorankerError(f"{checkpoint}: not a checkpoint, or cut short") from error
+    except (OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        reason = textwrap.shorten(str(error).partition(" and was blocked")[0], 200)
         raise GeorankerError(f"{checkpoint}: cannot be read as a retriever's checkpoint ({reason})") from error
     if not isinstance(model, Retriever):
         raise GeorankerError(f"{checkpoint}: holds a {type(model).__name__}, which is not a retriever")

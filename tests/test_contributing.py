@@ -1,0 +1,67 @@
+"""The recipes of CONTRIBUTING.md: each is one new file, and its command works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+RECIPES = re.findall(
+    r"^## (A \w+)\n\n[^`]*`((?:georanker/)?\w+)/(\w+)\.py`.*?```python\n(.*?)```.*?```bash\n(.*?)```", TEXT, re.S | re.M
+)
+# What a new file in the repository would be: one more folder in which a room looks for its modules.
+WITH_NEW_FILE = """
+import importlib, sys
+room, folder, *args = sys.argv[1:]
+importlib.import_module(room).__path__.append(folder)
+"""
+
+
+def test_four_recipes_of_at_most_fifteen_lines() -> None:
+    assert [name for name, *_ in RECIPES] == ["A loss", "A backbone", "A benchmark", "A callback"]
+    for name, _, _, code, _ in RECIPES:
+        assert len(code.splitlines()) <= 16, name
+
+
+@pytest.mark.parametrize(("name", "room", "module", "code", "command"), RECIPES, ids=lambda value: str(value)[:12])
+def test_recipe(
+    name: str, room: str, module: str, code: str, command: str, small_data: list[str], tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / f"{module}.py").write_text(f'"""One new file."""\n\n{code}')
+    program, *args = shlex.split(command)
+    assert program == "georanker"
+    flags = [] if "--data" in args else small_data
+    run = "from georanker.cli import main; main(args)"
+    full = [
+        *(sys.executable, "-c", WITH_NEW_FILE + run),
+        "georanker." + room.removeprefix("georanker/"),
+        str(new),
+        *args,
+        *flags,
+        f"--trainer.default_root_dir={tmp_path}",
+        "--trainer.logger=False",
+        "--trainer.max_epochs=1",
+    ]
+    done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shown = {"A benchmark": "TwoTowers", "A callback": "3 steps", "A backbone": "test/ranked/acc@200km"}
+    assert shown.get(name, "") in done.stdout
+
+
+def test_the_law_tests_find_a_new_loss(tmp_path: Path) -> None:
+    _, _, module, code, _ = RECIPES[0]
+    (tmp_path / f"{module}.py").write_text(f'"""One new file."""\n\n{code}')
+    run = "import pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'FarthestLast', *args]))"
+    full = [sys.executable, "-c", WITH_NEW_FILE + run, "georanker.losses", str(tmp_path), "tests/losses/test_laws.py"]
+    done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) >= 10

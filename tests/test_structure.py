@@ -1,0 +1,134 @@
+"""The rules of the house that a machine can check."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from georanker.discovery import ROOMS, classes
+from tests.conftest import ROOT
+
+SOURCES = sorted([*(ROOT / "georanker").rglob("*.py"), *(ROOT / "callbacks").rglob("*.py")])
+MODULES = [path for path in SOURCES if path.name not in ("__init__.py", "__main__.py")]
+
+# Who may lean on whom: a room sees itself, the ground (types, geodesy and the other plain files) and these rooms.
+SEES: dict[str, set[str]] = {
+    "losses": set(),
+    "metrics": set(),
+    "encoders": set(),
+    "data": set(),
+    "retrievers": {"encoders"},
+    "backbones": {"encoders"},
+    "report": set(),
+}
+GROUND = {"types", "geodesy", "files", "discovery"}
+BEYOND: dict[str, set[str]] = {
+    "losses": set(),
+    "metrics": set(),
+    "data": {"candidates"},
+    "retrievers": {"hparams", "schedules"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Return the names below georanker that a file imports, type checking included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("georanker."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {name.name.split(".")[1] for name in node.names if name.name.startswith("georanker.")}
+    return found
+
+
+@pytest.mark.parametrize("room", SEES)
+def test_rooms_lean_only_on_whom_they_may(room: str) -> None:
+    allowed = {room} | GROUND | SEES[room] | BEYOND.get(room, set())
+    for path in (ROOT / "georanker" / room).glob("*.py"):
+        assert imported(path) <= allowed, path
+
+
+def test_nobody_imports_callbacks_or_configs() -> None:
+    for path in (ROOT / "georanker").rglob("*.py"):
+        assert not imported(path) & {"callbacks", "configs"}, path
+
+
+def test_types_and_geodesy_stand_on_the_ground() -> None:
+    assert not imported(ROOT / "georanker/types.py")
+    assert not imported(ROOT / "georanker/geodesy.py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 350
+
+
+def test_packages_are_the_folders_on_disk() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    folders = {
+        "georanker" if path.parent == ROOT / "georanker" else f"georanker.{path.parent.name}"
+        for path in (ROOT / "georanker").rglob("__init__.py")
+    }
+    assert set(project["tool"]["setuptools"]["packages"]) == folders | {"georanker.callbacks", "georanker.configs"}
+
+
+def test_each_room_exports_its_classes() -> None:
+    for room in ROOMS:
+        module = __import__(f"georanker.{room}", fromlist=["_"])
+        for found in classes(f"georanker.{room}"):
+            assert getattr(module, found.__name__) is found
+        with pytest.raises(AttributeError, match="NoSuchClass"):
+            module.NoSuchClass  # noqa: B018
+
+
+def test_one_public_class_a_file() -> None:
+    for room in ROOMS:
+        for path in (ROOT / "georanker" / room).glob("*.py"):
+            if path.stem in ("base", "__init__"):
+                continue
+            public = [
+                node.name
+                for node in ast.parse(path.read_text()).body
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+            ]
+            assert len(public) <= 1, f"{path} holds {public}"
+
+
+def test_data_never_runs_code() -> None:
+    forbidden = re.compile(
+        r"\bpickle\.loads?\(|[^.\w]eval\(|[^.\w]exec\(|weights_only=False|allow_pickle=True|trust_remote_code=True"
+    )
+    for path in MODULES:
+        found = forbidden.findall(path.read_text())
+        assert not found, f"{path}: {found}"
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, georanker, georanker.cli; print([m for m in ('torch', 'lightning', 'faiss') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_heavy_imports_wait() -> None:
+    heavy = {"transformers", "peft", "faiss", "matplotlib"}
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not heavy & {name.split(".")[0] for name in names}, f"{path} imports {names} at its top"
+
+
+def test_requirements_give_reasons() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    lines = re.findall(r'^\s*"[\w\[\]-]+>=[^"]+",.*$', text, re.MULTILINE)
+    assert len(lines) > 15
+    for line in lines:
+        assert "#" in line, f"no reason: {line.strip()}"
