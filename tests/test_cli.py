@@ -147,8 +147,10 @@ def test_what_the_user_wrote_wins_over_the_checkpoint(small_data: list[str], tmp
     folder = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False"]
     cli = run_trainer(["fit", DEMO, *small_data, *folder, "--trainer.max_epochs=1"])
     assert cli.model.loss.first_order_weight == 0.7
-    checkpoint = f"--ckpt_path={cli.trainer.checkpoint_callback.best_model_path}"
-    again = run_trainer(["test", DEMO, *small_data, *folder, checkpoint, "--model.loss.first_order_weight=0.5"])
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    again = run_trainer(
+        ["test", DEMO, *small_data, *folder, f"--ckpt_path={checkpoint}", "--model.loss.first_order_weight=0.5"]
+    )
     assert again.model.loss.first_order_weight == 0.5
 
 

@@ -24,7 +24,7 @@ _RENDERING = 1  # raise it when a change makes other pixels, so that old caches 
 _CELL_DEGREES = 15.0
 _MARGIN_KM = 350.0
 _CHUNK = 512
-_TILE = re.compile(r"(gallery|retriever_train|train|val|test)/([0-9]{1,8})-([0-9]{1,8})")
+_TILE = re.compile(r"(gallery|retriever_train|train|val|test)/([0-9]{1,7})-([0-9]{1,7})")
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,13 @@ class BlueMarbleTiles:
             values = random.uniform(low * self.jitter, high * self.jitter, (len(places), channels, 1, 1))
             return torch.from_numpy(values).float()
 
-        rotation, zoom = uniform(-0.6, 0.6), uniform(-0.3, 0.3).exp()
-        haze, gain, gamma = uniform(0.0, 0.5), uniform(-0.25, 0.25, 3).exp(), uniform(-0.5, 0.5).exp()
+        rotation, zoom = uniform(-0.75, 0.75), uniform(-0.375, 0.375).exp()
+        haze, gain, gamma = uniform(0.0, 0.62), uniform(-0.31, 0.31, 3).exp(), uniform(-0.62, 0.62).exp()
         tiles = earth.cut(places, rotation[:, 0, 0, 0], self.extent_km * zoom[:, 0, 0, 0], self.tile_size)
         tiles = (tiles * gain).clamp(0, 1) ** gamma
         tiles = torch.lerp(tiles, torch.tensor([0.75, 0.8, 0.85])[:, None, None], haze)
         noise = torch.from_numpy(random.standard_normal(tuple(tiles.shape), dtype=np.float32))
-        return (tiles + noise * uniform(0.0, 0.1)).clamp(0, 1).mul(255).round().byte()
+        return (tiles + noise * uniform(0.0, 0.125)).clamp(0, 1).mul(255).round().byte()
 
 
 def checkerboard(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from georanker.encoders.base import ImageEncoder
 
 
 class ConvNet(ImageEncoder):
-    """Six convolutions and a projection: small enough to train on two cores in minutes.
+    """Five convolutions on photos of half the size: small enough to train on two cores in minutes.
 
     Args:
         dim: length of the vectors.
@@ -17,17 +17,17 @@ class ConvNet(ImageEncoder):
         image_size: pixels along each side.
     """
 
-    def __init__(self, dim: int = 128, width: int = 24, image_size: int = 64) -> None:
+    def __init__(self, dim: int = 128, width: int = 32, image_size: int = 64) -> None:
         super().__init__()
         self.image_size, self.dim = image_size, dim
-        channels = (3, width, 2 * width, 4 * width, 4 * width, 8 * width, 8 * width)
-        strides = (2, 2, 2, 1, 2, 1)
-        self.layers = nn.Sequential()
+        channels = (3, width, 2 * width, 4 * width, 4 * width, 8 * width)
+        strides = (2, 2, 2, 1, 1)
+        self.layers = nn.Sequential(nn.AvgPool2d(2))  # noise averages out, and the rest takes a quarter of the time
         for inputs, outputs, stride in zip(channels[:-1], channels[1:], strides, strict=True):
             self.layers.append(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
             self.layers.append(nn.BatchNorm2d(outputs))
             self.layers.append(nn.ReLU())
-        self.head = nn.Linear(16 * width, dim)
+        self.head = nn.Linear(2 * channels[-1], dim)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Encode (B, 3, image_size, image_size) uint8 RGB as (B, dim)."""

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     import faiss
 
 FORMAT_VERSION = 1
-_COLUMNS = ("photo_id", "latitude", "longitude", "city", "state", "country")
+_PLACES = pa.schema(
+    [("photo_id", pa.string()), ("latitude", pa.float64()), ("longitude", pa.float64())]
+    + [(name, pa.string()) for name in ("city", "state", "country")]
+)
+_COLUMNS = tuple(_PLACES.names)
 _FILES = ("embeddings.npy", "location_embeddings.npy", "places.parquet", "gallery.json")
 
 
@@ -143,7 +147,7 @@ class Gallery:
         with folder_beside(folder) as part:
             np.save(part / "embeddings.npy", np.asarray(self.embeddings, np.float32))
             np.save(part / "location_embeddings.npy", np.asarray(self.location_embeddings, np.float32))
-            pq.write_table(pa.table(self._places), part / "places.parquet")
+            pq.write_table(pa.table(self._places, _PLACES), part / "places.parquet")
             (part / "gallery.json").write_text(json.dumps({"version": FORMAT_VERSION, "retriever": self.fingerprint}))
         self.folder = folder
 
@@ -160,7 +164,7 @@ class Gallery:
             gallery = cls(head["retriever"], photo_source)
             gallery.embeddings = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
             gallery.location_embeddings = np.load(folder / "location_embeddings.npy", mmap_mode="r", allow_pickle=False)
-            gallery._places = pq.read_table(folder / "places.parquet").select(_COLUMNS).to_pydict()
+            gallery._places = pq.read_table(folder / "places.parquet").select(_COLUMNS).cast(_PLACES).to_pydict()
             shapes = gallery.embeddings.ndim, gallery.location_embeddings.ndim, head["version"]
         except (OSError, EOFError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise GeorankerError(

@@ -46,5 +46,5 @@ def test_nothing_half_written(tmp_path: Path) -> None:
         accelerator="cpu", logger=False, callbacks=[writer], enable_progress_bar=False, enable_model_summary=False
     )
     with pytest.raises(RuntimeError, match="the power is gone"):
-        trainer.predict(Broken(), torch.utils.data.DataLoader(torch.zeros(2)))
+        trainer.predict(Broken(), torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(2))))
     assert not list(tmp_path.iterdir())

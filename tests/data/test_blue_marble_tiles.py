@@ -17,7 +17,7 @@ from PIL import Image
 from georanker.data import blue_marble_tiles
 from georanker.data.blue_marble_tiles import BlueMarbleTiles, checkerboard
 from georanker.data.earth_image import EarthImage
-from georanker.geodesy import EARTH_RADIUS_KM, geodesic_km, haversine_km
+from georanker.geodesy import geodesic_km, haversine_km
 from georanker.types import GeorankerError
 
 SPLITS = ("gallery", "retriever_train", "train", "val", "test")
@@ -120,7 +120,7 @@ def test_the_checkerboard_measures_what_a_ruler_would() -> None:
     found, border_km = checkerboard(places)
     np.testing.assert_array_equal(found, colour(places))
     measured = [haversine_km(torch.from_numpy(place), border(place)).min().item() for place in places]
-    np.testing.assert_allclose(border_km, measured, atol=1.5)
+    np.testing.assert_allclose(border_km, measured, atol=2.8)  # half of 0.05 degrees
 
 
 def test_the_colours_meet_at_the_antimeridian() -> None:
@@ -192,9 +192,11 @@ def test_photo_and_gallery_have_looks_of_their_own(small_earth: Path, tmp_path: 
 
 @pytest.mark.parametrize(
     "photo_id",
-    ["", "val", "val/10-10", "val/10-99", "val/0-0", "val/10--1", "val/10-5/../..", "../../etc/passwd-1", "/val/10-5"]
-    + ["val/10-5\n", "val/10-5 ", "val/+10-5", "val/1e1-5", "val/٣-١", "other/10-5", "../val/10-5", "val\\10-5"]
-    + [f"val/{'9' * 5000}-1", "val/10-5.npy", "val//10-5", "val/10-"],
+    [
+        *("", "val", "val/10-", "val/10-10", "val/10-99", "val/0-0", "val/10--1", "val/+10-5", "val/1e1-5", "val/٣-١"),
+        *("val/10-5/../..", "../../etc/passwd-1", "/val/10-5", "../val/10-5", "val\\10-5", "val//10-5", "other/10-5"),
+        *("val/10-5\n", "val/10-5 ", "val/10-5.npy", f"val/{'9' * 5000}-1"),
+    ],
 )
 def test_what_is_no_tile_is_refused_in_a_line(photo_id: str, tmp_path: Path) -> None:
     with pytest.raises(GeorankerError, match=r"not a tile of Blue Marble, which are named like val/2000-17$"):
@@ -240,7 +242,6 @@ def test_the_real_picture_shows_where_it_is(tmp_path: Path) -> None:
     assert red[1] > green[1] > blue[1] + 0.1
     assert green[2] > max(red[2], blue[2])
     assert blue[3] > max(red[3], green[3])
-    assert EARTH_RADIUS_KM == pytest.approx(6371, abs=1)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

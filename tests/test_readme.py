@@ -1,0 +1,70 @@
+"""What the README says is true: its commands parse, its Python runs, its table of rooms is the tree."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from georanker.cli import TRAINER_COMMANDS, main
+from georanker.discovery import classes
+from tests.conftest import ROOT
+
+TEXT = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```bash\n(.*?)```", TEXT, re.S)
+COMMANDS = [
+    line.split("#")[0].strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines() if line.strip()
+]
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("georanker")])
+def test_commands_parse(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    _, verb, *args = shlex.split(command)
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), pytest.raises(SystemExit) as exit_:
+        main([verb, *args, "--print_config"])
+    assert exit_.value.code == 0
+    assert shown.getvalue()
+
+
+def test_the_other_commands_are_make_or_scripts() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for command in COMMANDS:
+        program, *args = shlex.split(command)
+        if program == "make":
+            assert all(f"\n{target}:" in makefile for target in args)
+        elif program == "python":
+            assert (ROOT / args[0]).exists()
+        else:
+            assert program == "georanker"
+
+
+def test_python_runs() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        exec(compile(code, "README.md", "exec"), {})
+    assert "acc@25km" in shown.getvalue()
+
+
+def test_the_table_of_rooms_is_the_tree() -> None:
+    for room, listed in re.findall(r"^\| `(\w+)` \| (.*) \|$", TEXT, re.M):
+        here = {found.__name__ for found in classes(f"georanker.{room}")}
+        named = set(re.findall(r"`(\w+)`", listed))
+        assert named <= here, f"{room}: the README names {named - here}, which do not exist"
+
+
+def test_links_lead_somewhere() -> None:
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} points to {target}"
+
+
+def test_all_commands_are_explained() -> None:
+    for command in (*TRAINER_COMMANDS, "index", "retrieve", "demo"):
+        assert re.search(rf"\b(georanker|make) {command}\b", TEXT), command
