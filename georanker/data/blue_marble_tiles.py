@@ -31,8 +31,8 @@ _TILE = re.compile(r"(gallery|retriever_train|train|val|test)/([0-9]{1,7})-([0-9
 class BlueMarbleTiles:
     """Where the tiles of a split lie, how they look, and a cache of their pixels.
 
-    A tile's place, look and noise depend only on seed, split, size of the split and index. All the pixels of a split are
-    rendered together when one of them is first read, and kept in the cache.
+    A tile's place, look and noise depend only on (seed, split, size of the split, index). All the pixels of a split
+    are rendered together when one of them is first read, and kept in the cache.
 
     Args:
         cache: the folder for rendered tiles, about 12 kB each.
@@ -126,13 +126,13 @@ class BlueMarbleTiles:
             values = random.uniform(low * self.jitter, high * self.jitter, (len(places), channels, 1, 1))
             return torch.from_numpy(values).float()
 
-        rotation, zoom = uniform(-0.75, 0.75), uniform(-0.375, 0.375).exp()
-        haze, gain, gamma = uniform(0.0, 0.62), uniform(-0.31, 0.31, 3).exp(), uniform(-0.62, 0.62).exp()
+        rotation, zoom = uniform(-0.78, 0.78), uniform(-0.39, 0.39).exp()
+        haze, gain, gamma = uniform(0.0, 0.65), uniform(-0.325, 0.325, 3).exp(), uniform(-0.65, 0.65).exp()
         tiles = earth.cut(places, rotation[:, 0, 0, 0], self.extent_km * zoom[:, 0, 0, 0], self.tile_size)
         tiles = (tiles * gain).clamp(0, 1) ** gamma
         tiles = torch.lerp(tiles, torch.tensor([0.75, 0.8, 0.85])[:, None, None], haze)
         noise = torch.from_numpy(random.standard_normal(tuple(tiles.shape), dtype=np.float32))
-        return (tiles + noise * uniform(0.0, 0.125)).clamp(0, 1).mul(255).round().byte()
+        return (tiles + noise * uniform(0.0, 0.13)).clamp(0, 1).mul(255).round().byte()
 
 
 def checkerboard(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,9 @@ FOUND = [found for found in classes("georanker.encoders") if not inspect.isabstr
 READY = [
     found
     for found in FOUND
-    if all(p.default is not p.empty for p in inspect.signature(found).parameters.values())  # others need weights
+    if not any(
+        p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in inspect.signature(found).parameters.values()
+    )
 ]
 IMAGES = [found for found in READY if issubclass(found, ImageEncoder)]
 LOCATIONS = [found for found in READY if issubclass(found, LocationEncoder)]
