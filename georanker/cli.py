@@ -72,13 +72,10 @@ def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
 def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
     from jsonargparse import auto_cli
 
+    from georanker.discovery import all_classes
     from georanker.short_errors import ShortErrors
 
-    # A verb that takes no part from YAML needs none of the rooms, and its help none of their imports.
-    if any("Module" in str(kind) for kind in inspect.get_annotations(verb).values()):
-        from georanker.discovery import all_classes
-
-        all_classes()
+    all_classes()
     ShortErrors.command_line = args
     name = verb.__name__.replace("_", "-")
     auto_cli(verb, args=list(args), as_positional=False, prog=f"georanker {name}", parser_class=ShortErrors)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,28 @@ def test_requirements_give_reasons() -> None:
     assert len(lines) > 15
     for line in lines:
         assert "#" in line, f"no reason: {line.strip()}"
+
+
+def test_the_wheel_carries_code_configs_and_types(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("georanker", "callbacks", "configs"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."]
+    subprocess.run(build, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    for folder, inside in (("georanker", "georanker"), ("callbacks", "georanker/callbacks")):
+        assert {
+            f"{inside}/{path.relative_to(source / folder).as_posix()}" for path in (source / folder).rglob("*.py")
+        } <= held
+    configs = {
+        f"georanker/configs/{path.relative_to(source / 'configs').as_posix()}"
+        for path in (source / "configs").rglob("*.yaml")
+    }
+    assert len(configs) > 10
+    assert configs <= held
+    assert "georanker/py.typed" in held
+    assert not [name for name in held if name.startswith("tests")]
