@@ -53,6 +53,16 @@ def test_until_the_end_the_old_one_stays(beside: Beside, tmp_path: Path) -> None
 
 
 @both
+def test_who_reads_the_old_one_reads_it_to_the_end(beside: Beside, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    put(beside, path, "first")
+    with (path / "inside" if path.is_dir() else path).open() as reader:
+        assert reader.read(2) == "fi"
+        put(beside, path, "second")
+        assert reader.read() == "rst"
+
+
+@both
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_an_error_leaves_the_old_one_and_nothing_else(
     beside: Beside, error: type[BaseException], tmp_path: Path

@@ -188,6 +188,10 @@ def test_photo_and_gallery_have_looks_of_their_own(small_earth: Path, tmp_path: 
         looks = np.concatenate([world.pixels("gallery", 20), world.pixels("val", 20)])
         same = (looks[:, None] == looks[None]).mean((2, 3, 4))[~np.eye(40, dtype=bool)]
         assert (same == 1).all() if jitter == 0 else same.max() < 0.5
+    # The mean over a tile is free of its noise: each tile has its own haze and colours, photo and gallery too.
+    gallery, photo = looks.mean((1, 2)).reshape(2, 20, 3)
+    assert gallery.std(0).min() > 8
+    assert np.abs(gallery - photo).mean() > 8
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,10 @@ def expected(latitude: float, longitude: float, rotation: float, extent: float, 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(
-    latitude=st.floats(-88, 88),
+    latitude=st.floats(-70, 70),
     longitude=st.floats(-180, 180),
     rotation=st.floats(-math.pi, math.pi),
-    extent=st.floats(50, 900),
+    extent=st.floats(50, 3000),
     size=st.integers(1, 8),
 )
 def test_as_proj(
