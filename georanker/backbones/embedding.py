@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -80,11 +82,12 @@ class EmbeddingBackbone(Backbone):
                 f"the retriever's vectors have {query.shape[-1]} numbers: set the backbone's embedding_dim to that, "
                 f"not to {self.query.in_features}"
             )
+        query = _unit_variance(query)
         seen: list[Tensor] = []
-        if self.sees_photos:
-            seen += [batch.inputs["photos"], batch.inputs["photos"] * query]
-        if self.sees_location_embeddings:
-            seen += [batch.inputs["locations"], batch.inputs["locations"] * query]
+        for name, sees in (("photos", self.sees_photos), ("locations", self.sees_location_embeddings)):
+            if sees:
+                vectors = _unit_variance(batch.inputs[name])
+                seen += [vectors, vectors * query]
         if self.sees_scores:
             seen.append(_standardised(batch.retrieval_scores, batch.mask)[..., None])
         tokens = self.query(query).expand(-1, batch.mask.shape[1], -1)
@@ -107,6 +110,11 @@ class EmbeddingBackbone(Backbone):
             scales = torch.tensor([50.0, 200.0, 750.0, 2500.0], device=km.device)
             bias = self.distance_bias((-km / scales).exp()).permute(0, 3, 1, 2)
         return bias.masked_fill(~batch.mask[:, None, None], float("-inf"))
+
+
+def _unit_variance(vectors: Tensor) -> Tensor:
+    """Scale vectors so that their numbers are about 1, since products of unit vectors are only about 1/D."""
+    return nn.functional.normalize(vectors, dim=-1) * math.sqrt(vectors.shape[-1])
 
 
 def _standardised(scores: Tensor, mask: Tensor) -> Tensor:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
+from torch.utils.data import DataLoader
 
+from georanker.candidates import CandidatesFile
 from georanker.data.base import Collator, GeoDataModule
 from georanker.data.blue_marble_tiles import BlueMarbleTiles
-from georanker.types import GeorankerError, Photo, Place
+from georanker.types import CandidateList, GeorankerError, Photo, Place
 
 
 class BlueMarble(GeoDataModule):
@@ -35,8 +37,9 @@ class BlueMarble(GeoDataModule):
         train_size: tiles that train the ranker.
         val_size: tiles to choose settings on.
         test_size: tiles to report.
-        jitter: strength of what sets photos and gallery apart. 1 was chosen on `val`: retrieval within 200 km lies
-            at 35 to 55 %, the best of 20 candidates at 80 to 90 %.
+        jitter: strength of the weather and camera of the photos that are asked about; 0 is none.
+        gallery_jitter: the same for the gallery, whose pictures are the worse ones. Both were set on `val` so that
+            retrieval within 200 km lies at 35 to 55 % and the best of 20 candidates at 80 to 90 %, and then frozen.
         tile_size: pixels along each side.
         data_seed: of places and looks.
         cache: the folder for rendered tiles, about 12 kB each.
@@ -56,12 +59,13 @@ class BlueMarble(GeoDataModule):
         val_size: int = 2_000,
         test_size: int = 10_000,
         jitter: float = 1.0,
+        gallery_jitter: float = 1.4,
         tile_size: int = 64,
         data_seed: int = 0,
         cache: Path = Path("cache/blue_marble"),
     ) -> None:
         super().__init__(candidates, batch_size, num_workers, seed, collator)
-        if tile_size < 1 or not 0 <= jitter < math.inf:
+        if tile_size < 1 or not (0 <= jitter < math.inf and 0 <= gallery_jitter < math.inf):
             raise ValueError(
                 f"tile_size must be at least 1 and jitter at least 0 and finite, not {tile_size} and {jitter:g}"
             )
@@ -76,7 +80,9 @@ class BlueMarble(GeoDataModule):
         for split, size in self.sizes.items():
             if size < 1:
                 raise ValueError(f"{split}_size must be at least 1, not {size}")
-        self.tiles = BlueMarbleTiles(Path(cache), data_seed, unseen, jitter, tile_size, extent_km=7.5 * tile_size)
+        self.tiles = BlueMarbleTiles(
+            Path(cache), data_seed, unseen, jitter, gallery_jitter, tile_size, extent_km=7.5 * tile_size
+        )
         self.photo_source = self.gallery_source = self.tiles
 
     def photos(self, split: str) -> Sequence[Photo]:
@@ -85,6 +91,28 @@ class BlueMarble(GeoDataModule):
             raise GeorankerError(f"Blue Marble has no split {split!r}; it has {', '.join(self.sizes)}")
         return _Tiles(self.tiles, split, self.sizes[split])
 
+    def lists(self, split: str) -> CandidatesFile:
+        """Return the candidate lists of a split.
+
+        Raises:
+            GeorankerError: they were retrieved for other tiles, with another `unseen`, seed or size.
+        """
+        found = super().lists(split)
+        if len(found) != self.sizes[split] or found[0].photo != self.photos(split)[0]:
+            raise GeorankerError(
+                f"{self.candidates}/{split}.parquet: retrieved for other tiles than {self.sizes[split]} of {split} "
+                f"with unseen={self.tiles.unseen} and data_seed={self.tiles.seed}; retrieve again, or set them as then"
+            )
+        return found
+
+    def loader(
+        self, items: Sequence[Photo] | Sequence[CandidateList], collator: Collator, shuffle: bool = False
+    ) -> DataLoader[Any]:
+        """Return a loader; the tiles of photos are rendered before, so that its workers do not all do so."""
+        if isinstance(items, _Tiles):
+            items.render()
+        return super().loader(items, collator, shuffle)
+
 
 class _Tiles(Sequence[Photo]):
     """The photos of one split, made when they are asked for."""
@@ -92,6 +120,10 @@ class _Tiles(Sequence[Photo]):
     def __init__(self, tiles: BlueMarbleTiles, split: str, size: int) -> None:
         self._tiles, self._split = tiles, split
         self._places: np.ndarray = tiles.places(split, size)
+
+    def render(self) -> None:
+        """See that all pixels are in the cache."""
+        self._tiles.pixels(self._split, len(self))
 
     def __len__(self) -> int:
         return len(self._places)

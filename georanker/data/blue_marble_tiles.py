@@ -20,7 +20,7 @@ from georanker.files import file_beside
 from georanker.geodesy import EARTH_RADIUS_KM
 from georanker.types import GeorankerError
 
-_RENDERING = 1  # raise it when a change makes other pixels, so that old caches are left alone
+_RENDERING = 2  # raise it when a change makes other pixels, so that old caches are left alone
 _CELL_DEGREES = 15.0
 _MARGIN_KM = 350.0
 _CHUNK = 512
@@ -38,7 +38,8 @@ class BlueMarbleTiles:
         cache: the folder for rendered tiles, about 12 kB each.
         seed: of places and looks.
         unseen: whether training and testing keep to different colours of a checkerboard of 15 degrees.
-        jitter: strength of what sets photo and gallery apart; 0 is none.
+        jitter: strength of a photo's own weather and camera; 0 is none.
+        gallery_jitter: the same for the photos of the gallery.
         tile_size: pixels along each side.
         extent_km: ground along each side.
     """
@@ -47,6 +48,7 @@ class BlueMarbleTiles:
     seed: int
     unseen: bool
     jitter: float
+    gallery_jitter: float
     tile_size: int
     extent_km: float
 
@@ -77,9 +79,9 @@ class BlueMarbleTiles:
 
     def pixels(self, split: str, size: int) -> np.ndarray:
         """Return (size, tile_size, tile_size, 3) uint8, memory-mapped; renders them if they are not in the cache."""
-        looks = [getattr(self, field.name) for field in fields(self) if field.name != "cache"]
-        if split == "gallery":
-            looks[1] = None  # `unseen` leaves the gallery as it is
+        # `unseen` leaves the gallery as it is, and each split has a jitter of its own.
+        unseen = self.unseen and split != "gallery"
+        looks = (self.seed, unseen, self._jitter(split), self.tile_size, self.extent_km)
         key = hashlib.sha256(repr((_RENDERING, split, size, looks)).encode()).hexdigest()[:12]
         path = self.cache / f"{split}-{size}-{key}.npy"
         if path not in self._open:
@@ -114,25 +116,30 @@ class BlueMarbleTiles:
             shape = (size, self.tile_size, self.tile_size, 3)
             pixels = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
             for start in track(range(0, size, _CHUNK), f"Rendering {size:,} tiles of {split}", transient=True):
-                chunk = self._look(earth, places[start : start + _CHUNK], self._random(split, "look", start))
+                chunk = self._look(
+                    earth, places[start : start + _CHUNK], self._jitter(split), self._random(split, "look", start)
+                )
                 pixels[start : start + _CHUNK] = chunk.permute(0, 2, 3, 1).numpy()
             pixels.flush()
             del pixels
 
-    def _look(self, earth: EarthImage, places: Tensor, random: np.random.Generator) -> Tensor:
+    def _jitter(self, split: str) -> float:
+        return self.gallery_jitter if split == "gallery" else self.jitter
+
+    def _look(self, earth: EarthImage, places: Tensor, jitter: float, random: np.random.Generator) -> Tensor:
         """Render places as different days and cameras would show them: (N, 3, tile_size, tile_size) uint8."""
 
         def uniform(low: float, high: float, channels: int = 1) -> Tensor:
-            values = random.uniform(low * self.jitter, high * self.jitter, (len(places), channels, 1, 1))
+            values = random.uniform(low * jitter, high * jitter, (len(places), channels, 1, 1))
             return torch.from_numpy(values).float()
 
-        rotation, zoom = uniform(-0.78, 0.78), uniform(-0.39, 0.39).exp()
-        haze, gain, gamma = uniform(0.0, 0.65), uniform(-0.325, 0.325, 3).exp(), uniform(-0.65, 0.65).exp()
+        rotation, zoom = uniform(-0.62, 0.62), uniform(-0.31, 0.31).exp()
+        haze, gain, gamma = uniform(0.0, 0.52), uniform(-0.26, 0.26, 3).exp(), uniform(-0.52, 0.52).exp()
         tiles = earth.cut(places, rotation[:, 0, 0, 0], self.extent_km * zoom[:, 0, 0, 0], self.tile_size)
         tiles = (tiles * gain).clamp(0, 1) ** gamma
         tiles = torch.lerp(tiles, torch.tensor([0.75, 0.8, 0.85])[:, None, None], haze)
         noise = torch.from_numpy(random.standard_normal(tuple(tiles.shape), dtype=np.float32))
-        return (tiles + noise * uniform(0.0, 0.13)).clamp(0, 1).mul(255).round().byte()
+        return (tiles + noise * uniform(0.0, 0.1)).clamp(0, 1).mul(255).round().byte()
 
 
 def checkerboard(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
