@@ -63,7 +63,10 @@ def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # Lightning 2.6 asks torch 2.13 about its pytrees in a way that torch has renamed.
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
-    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    # What Lightning tells in each run: the machine's devices, the seed, an advertisement, and how it saves.
+    quiet = ("pytorch.utilities.rank_zero", "fabric.utilities.seed", "pytorch.trainer.connectors.checkpoint_connector")
+    for name in quiet:
+        logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
     if "." not in sys.path:
         sys.path.append(".")  # a console script does not see the working folder, where the user's own classes are
     return TrainerCLI(list(args), run)

@@ -12,8 +12,14 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
-# The packages that hold parts which a YAML can name; any other package of georanker is not a room.
-ROOMS = ("backbones", "callbacks", "data", "encoders", "losses", "metrics", "report", "retrievers")
+import georanker
+
+
+def rooms() -> list[str]:
+    """Return the names of the packages of georanker that export their classes through `exports`."""
+    packages = {found.name for found in pkgutil.iter_modules(georanker.__path__) if found.ispkg}
+    packages.add("callbacks")  # lies beside georanker in the sources, where a listing of the folder does not find it
+    return sorted(name for name in packages if "__getattr__" in vars(importlib.import_module(f"georanker.{name}")))
 
 
 def modules(package: str) -> Iterator[ModuleType]:
@@ -59,4 +65,4 @@ def all_classes() -> list[type]:
     """Import every room and the ranker, after which YAML can name each of their classes by its short name."""
     from georanker.ranker import Ranker
 
-    return [Ranker, *(found for room in ROOMS for found in classes(f"georanker.{room}"))]
+    return [Ranker, *(found for room in rooms() for found in classes(f"georanker.{room}"))]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from georanker.discovery import ROOMS, classes
+from georanker.discovery import classes, rooms
 from tests.conftest import ROOT
 
 SOURCES = sorted([*(ROOT / "georanker").rglob("*.py"), *(ROOT / "callbacks").rglob("*.py")])
@@ -81,7 +81,7 @@ def test_packages_are_the_folders_on_disk() -> None:
 
 
 def test_each_room_exports_its_classes() -> None:
-    for room in ROOMS:
+    for room in rooms():
         module = __import__(f"georanker.{room}", fromlist=["_"])
         for found in classes(f"georanker.{room}"):
             assert getattr(module, found.__name__) is found
@@ -90,7 +90,7 @@ def test_each_room_exports_its_classes() -> None:
 
 
 def test_one_public_class_a_file() -> None:
-    for room in ROOMS:
+    for room in rooms():
         for path in (ROOT / "georanker" / room).glob("*.py"):
             if path.stem in ("base", "__init__"):
                 continue

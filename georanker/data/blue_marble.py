@@ -65,10 +65,11 @@ class BlueMarble(GeoDataModule):
         cache: Path = Path("cache/blue_marble"),
     ) -> None:
         super().__init__(candidates, batch_size, num_workers, seed, collator)
-        if tile_size < 1 or not (0 <= jitter < math.inf and 0 <= gallery_jitter < math.inf):
-            raise ValueError(
-                f"tile_size must be at least 1 and jitter at least 0 and finite, not {tile_size} and {jitter:g}"
-            )
+        if tile_size < 1:
+            raise ValueError(f"tile_size must be at least 1, not {tile_size}")
+        for strength in (jitter, gallery_jitter):
+            if not 0 <= strength < math.inf:
+                raise ValueError(f"jitter and gallery_jitter must be at least 0 and finite, not {strength:g}")
         self.save_hyperparameters(ignore=["collator"])
         self.sizes = {
             "gallery": gallery_size,

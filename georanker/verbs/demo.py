@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,8 +43,6 @@ def demo(
     from georanker.report.results_table import ROWS, figures, results_table
     from georanker.report.world_map import world_map
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     console = Console()
     config, retriever_config = experiment_configs(experiment)
     stages = Stages(run, {"experiment": experiment, "seed": seed, "unseen": unseen}, console)

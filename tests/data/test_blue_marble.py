@@ -91,3 +91,16 @@ def test_what_a_checkpoint_remembers() -> None:
     data = BlueMarble(unseen=True, collator=len)  # type: ignore[arg-type]
     assert data.hparams["unseen"] is True
     assert "collator" not in data.hparams
+
+
+def test_candidates_of_other_tiles_are_refused(small_run: Path, tmp_path: Path) -> None:
+    sizes = {"gallery_size": 96, "retriever_train_size": 64, "train_size": 48, "val_size": 16, "test_size": 24}
+    cache = small_run / "cache"
+    assert len(BlueMarble(small_run / "candidates", cache=cache, **sizes).lists("test")) == 24
+    for other in (
+        BlueMarble(small_run / "candidates", cache=cache, unseen=True, **sizes),
+        BlueMarble(small_run / "candidates", cache=cache, data_seed=1, **sizes),
+        BlueMarble(small_run / "candidates", cache=cache, **{**sizes, "test_size": 20}),
+    ):
+        with pytest.raises(GeorankerError, match=r"test\.parquet: retrieved for other tiles"):
+            other.lists("test")

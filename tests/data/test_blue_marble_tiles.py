@@ -26,7 +26,7 @@ SPLITS = ("gallery", "retriever_train", "train", "val", "test")
 def tiles(
     cache: Path, seed: int = 0, unseen: bool = False, jitter: float = 1.0, tile_size: int = 16
 ) -> BlueMarbleTiles:
-    return BlueMarbleTiles(cache, seed, unseen, jitter, tile_size, extent_km=480.0)
+    return BlueMarbleTiles(cache, seed, unseen, jitter, 1.4 * jitter, tile_size, extent_km=480.0)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ class OnePlace(BlueMarbleTiles):
 
 def test_photo_and_gallery_have_looks_of_their_own(small_earth: Path, tmp_path: Path) -> None:
     for jitter in (0.0, 1.0):
-        world = OnePlace(tmp_path, 0, False, jitter, 16, 480.0)
+        world = OnePlace(tmp_path, 0, False, jitter, jitter, 16, 480.0)
         looks = np.concatenate([world.pixels("gallery", 20), world.pixels("val", 20)])
         same = (looks[:, None] == looks[None]).mean((2, 3, 4))[~np.eye(40, dtype=bool)]
         assert (same == 1).all() if jitter == 0 else same.max() < 0.5
