@@ -134,6 +134,7 @@ class CandidatesFile(Sequence[CandidateList]):
             raise GeorankerError(f"candidates file {path}: another format version; write it again")
         self.retriever: str = metadata["retriever"]
         self.gallery = os.path.normpath(path.parent / metadata["gallery"]) if metadata["gallery"] else ""
+        self._check_gallery(path)
         self.photo_source, self.gallery_source = photo_source, gallery_source
         table = table.combine_chunks()
         self._columns = {name: _whole(table[name]) for name in _SCHEMA.names}
@@ -142,6 +143,15 @@ class CandidatesFile(Sequence[CandidateList]):
 
     def __reduce__(self) -> tuple[type, tuple[Path, PhotoSource | None, PhotoSource | None]]:
         return type(self), self._arguments  # a spawned worker opens the file itself
+
+    def _check_gallery(self, path: Path) -> None:
+        """Raise if the gallery was built again by another retriever: its rows hold other vectors now."""
+        head = Path(self.gallery) / "gallery.json"
+        if self.gallery and head.exists() and json.loads(head.read_text()).get("retriever") != self.retriever:
+            raise GeorankerError(
+                f"candidates file {path}: gallery {self.gallery} was built again by another retriever; "
+                "retrieve again with `georanker retrieve`"
+            )
 
     def _check(self, path: Path) -> None:
         """Look at every number once, all rows together, so that lists can be made without a look."""
@@ -210,7 +220,7 @@ class CandidatesFile(Sequence[CandidateList]):
 
 
 class _StructLists:
-    """A list column of candidates, kept as flat numpy columns: reading a row through arrow costs ten times as much."""
+    """A list column of candidates, kept as flat numpy columns: reading them row by row through arrow is slow."""
 
     def __init__(self, column: pa.ListArray, source: PhotoSource | None) -> None:
         self._offsets = column.offsets.to_numpy()

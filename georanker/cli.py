@@ -33,6 +33,8 @@ def main(args: Sequence[str] | None = None) -> None:
     args = list(sys.argv[1:] if args is None else args)
     command = args[0] if args else "--help"
     verbs = _verbs()
+    if "." not in sys.path:
+        sys.path.append(".")  # a console script does not see the working folder, where the user's own classes are
     try:
         if command in TRAINER_COMMANDS:
             run_trainer(args)
@@ -59,29 +61,37 @@ def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
     """
     from georanker.trainer_cli import TrainerCLI
 
-    # Lightning asks for more workers than two cores can feed.
+    # Lightning asks for more workers than two cores can feed, and for devices that a config leaves out on purpose.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".* available but not used.*")
     # Lightning 2.6 asks torch 2.13 about its pytrees in a way that torch has renamed.
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
     # What Lightning tells in each run: the machine's devices, the seed, an advertisement, and how it saves.
     quiet = ("pytorch.utilities.rank_zero", "fabric.utilities.seed", "pytorch.trainer.connectors.checkpoint_connector")
     for name in quiet:
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
-    if "." not in sys.path:
-        sys.path.append(".")  # a console script does not see the working folder, where the user's own classes are
     return TrainerCLI(list(args), run)
 
 
 def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
-    from jsonargparse import auto_cli
+    from jsonargparse import ActionConfigFile
 
+    from georanker.config_error import explain
     from georanker.discovery import all_classes
     from georanker.short_errors import ShortErrors
 
     all_classes()
     ShortErrors.command_line = args
     name = verb.__name__.replace("_", "-")
-    auto_cli(verb, args=list(args), as_positional=False, prog=f"georanker {name}", parser_class=ShortErrors)
+    parser = ShortErrors(prog=f"georanker {name}", description=(inspect.getdoc(verb) or "").partition("Args:")[0])
+    parser.add_argument("--config", action=ActionConfigFile, help="a YAML with these options")
+    parser.add_function_arguments(verb, as_group=False, sub_configs=True)
+    config = parser.parse_args(list(args))
+    try:
+        built = parser.instantiate(config)
+    except ValueError as error:
+        raise GeorankerError(explain(str(error), args, ())) from error
+    verb(**{option: built[option] for option in inspect.signature(verb).parameters})
 
 
 def _verbs() -> dict[str, Callable[..., object]]:

@@ -69,7 +69,7 @@ def _lines(name: str, what: str, args: Sequence[str], names: Sequence[str]) -> s
 def _broken_file(args: Sequence[str]) -> str:
     import yaml
 
-    for file in _config_files(args):
+    for file in config_files(args):
         try:
             yaml.safe_load(file.read_text())
         except yaml.MarkedYAMLError as error:
@@ -81,14 +81,14 @@ def _broken_file(args: Sequence[str]) -> str:
 def _place(text: str, args: Sequence[str]) -> str:
     """Find the line of a config file where a key or value stands."""
     word = re.compile(rf"(?<![\w.]){re.escape(text)}(?!\w)")
-    for file in _config_files(args):
+    for file in config_files(args):
         for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
             if word.search(line.partition("#")[0]):
                 return f"{file}, line {number}: "
     return "command line: "
 
 
-def _config_files(args: Sequence[str]) -> Iterator[Path]:
+def config_files(args: Sequence[str]) -> Iterator[Path]:
     """Yield the YAML files that the command line names, and those that they point to."""
     waiting = [Path(arg.rpartition("=")[2]) for arg in args]
     seen: set[Path] = set()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import textwrap
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,6 +68,19 @@ class TrainerCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Leave the config as written: Lightning would let the checkpoint's settings override it."""
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run a command; a checkpoint that does not fit, or a command that a model does not have, is a mistake."""
+        try:
+            super()._run_subcommand(subcommand)
+        except MisconfigurationException as error:
+            raise GeorankerError(str(error)) from error
+        except (FileNotFoundError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
+            checkpoint = self.config[subcommand].get("ckpt_path")
+            if not checkpoint or not _is_about_loading(error):
+                raise
+            reason = textwrap.shorten(str(error).partition(" and was blocked")[0], 160)
+            raise GeorankerError(f"{checkpoint}: cannot be loaded into this model ({reason})") from error
+
     def instantiate_classes(self) -> None:
         """Build all parts; a setting that a part refuses is the user's mistake."""
         try:
@@ -73,3 +89,9 @@ class TrainerCLI(LightningCLI):
             raise GeorankerError(str(error)) from error
         except ValueError as error:
             raise GeorankerError(explain(str(error), ShortErrors.command_line, ())) from error
+
+
+def _is_about_loading(error: Exception) -> bool:
+    """Return whether an error was raised while a checkpoint was read or restored, and not by a step of the model."""
+    places = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+    return bool(places & {"_load", "load_checkpoint", "restore_model", "load_state_dict"})

@@ -164,5 +164,27 @@ def test_a_class_of_the_users_own(small_run: Path, small_data: list[str], tmp_pa
         "        return -scores.gather(1, distances_km.nan_to_num(1e9).argmin(1, keepdim=True)).mean()\n"
     )
     folder = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False", "--trainer.fast_dev_run=1"]
-    done = georanker("fit", DEMO, *small_data, *folder, "--model.loss=my_loss.Nearest", cwd=tmp_path)
+    script = str(Path(sys.executable).with_name("georanker"))  # unlike `python -m`, it does not see the working folder
+    args = [script, "fit", DEMO, *small_data, *folder, "--model.loss=my_loss.Nearest"]
+    done = subprocess.run(args, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_checkpoints_that_do_not_fit(
+    small_run: Path, small_data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "garbage.ckpt").write_bytes(b"not a checkpoint")
+    folder = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False"]
+    for checkpoint in ("nowhere.ckpt", str(tmp_path / "garbage.ckpt"), str(small_run / "retriever.ckpt")):
+        said = mistake(capsys, "test", DEMO, *small_data, *folder, f"--ckpt_path={checkpoint}")
+        assert said.startswith(f"georanker: {checkpoint}: cannot be loaded into this model (")
+
+
+def test_a_setting_that_a_verb_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["--data=BlueMarble", "--data.batch_size=0", f"--out={tmp_path}", "--retriever=nowhere.ckpt"]
+    assert "batch_size must be at least 1, not 0" in mistake(capsys, "index", *args)
+
+
+def test_a_command_that_a_model_does_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False", f"--data.cache={tmp_path}"]
+    assert "test_step" in mistake(capsys, "test", RETRIEVER, *SMALL, *folder)

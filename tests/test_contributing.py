@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from georanker.data.base import GeoDataModule
+from georanker.types import Place
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
@@ -53,6 +55,12 @@ def test_recipe(
     ]
     done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    if name == "A benchmark":
+        described: dict[str, type[GeoDataModule]] = {}
+        exec(compile(code, module, "exec"), described)
+        photos = described["TwoTowers"]().photos("test")
+        assert [photo.id for photo in photos] == ["eiffel", "cn"]
+        assert photos[0].place == Place(48.8584, 2.2945)
     shown = {"A benchmark": "TwoTowers", "A callback": "3 steps", "A backbone": "test/ranked/acc@200km"}
     assert shown.get(name, "") in done.stdout
 

@@ -38,6 +38,8 @@ def test_the_other_commands_are_make_or_scripts() -> None:
         program, *args = shlex.split(command)
         if program == "make":
             assert all(f"\n{target}:" in makefile for target in args)
+        elif program == "source":
+            assert args == [".venv/bin/activate"]
         elif program == "python":
             assert (ROOT / args[0]).exists()
         else:

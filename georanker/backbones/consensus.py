@@ -11,7 +11,7 @@ from georanker.types import RankingBatch
 
 
 class ConsensusBackbone(Backbone):
-    """The score is how near the other candidates lie: s_i = log Σ_j exp(-d_ij / scale).
+    """The score is how near the candidates lie: s_i = log Σ_j exp(-d_ij / scale), itself included.
 
     Candidates that agree on a region support each other. A ranker that does not beat this has learned nothing from the
     photos.

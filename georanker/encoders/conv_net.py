@@ -22,7 +22,7 @@ class ConvNet(ImageEncoder):
         self.image_size, self.dim = image_size, dim
         channels = (3, width, 2 * width, 4 * width, 4 * width, 8 * width)
         strides = (2, 2, 2, 1, 1)
-        self.layers = nn.Sequential(nn.AvgPool2d(2))  # noise averages out, and the rest takes a quarter of the time
+        self.layers = nn.Sequential(nn.AvgPool2d(2))  # noise averages out, and the rest has a quarter of the work
         for inputs, outputs, stride in zip(channels[:-1], channels[1:], strides, strict=True):
             self.layers.append(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False))
             self.layers.append(nn.BatchNorm2d(outputs))

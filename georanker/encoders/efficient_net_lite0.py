@@ -17,7 +17,7 @@ class EfficientNetLite0(ImageEncoder):
 
     Args:
         dim: length of the vectors.
-        image_size: pixels along each side; 224 is what the weights were trained on, 128 is four times as fast.
+        image_size: pixels along each side; 224 is what the weights were trained on.
         frozen: train only the projection.
 
     Raises:

@@ -15,7 +15,7 @@ from georanker.hparams import live_arguments
 from georanker.retrievers.base import Retriever
 from georanker.retrievers.photo_collator import PhotoCollator
 from georanker.schedules import Schedule
-from georanker.types import Photo, PhotoBatch
+from georanker.types import GeorankerError, Photo, PhotoBatch
 
 
 class ContrastiveRetriever(Retriever):
@@ -25,6 +25,7 @@ class ContrastiveRetriever(Retriever):
 
     Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021; with
     places instead of text: Vivanco Cepeda et al., "GeoCLIP", NeurIPS 2023.
+    The negatives are those of one process's batch, also where there are several processes.
 
     Args:
         image_encoder: photo -> vector.
@@ -44,6 +45,8 @@ class ContrastiveRetriever(Retriever):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=live_arguments(locals()))
+        if temperature <= 0:
+            raise ValueError(f"temperature must be positive, not {temperature:g}")
         if image_encoder.dim != location_encoder.dim:
             raise ValueError(
                 f"image_encoder gives vectors of {image_encoder.dim} numbers and location_encoder of "
@@ -74,6 +77,10 @@ class ContrastiveRetriever(Retriever):
         return scale * self.embed_photos(batch) @ self.embed_places(batch.places).T
 
     def _info_nce(self, batch: PhotoBatch) -> Tensor:
+        unknown = batch.places.isnan().any(1)
+        if unknown.any():
+            photo_id = batch.photo_ids[int(unknown.int().argmax())]
+            raise GeorankerError(f"photo {photo_id}: its place is not known, so a retriever cannot learn from it")
         logits = self(batch)
         labels = torch.arange(len(batch), device=logits.device)
         cross_entropy = nn.functional.cross_entropy

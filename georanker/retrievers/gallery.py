@@ -109,7 +109,10 @@ class Gallery:
             raise GeorankerError("the gallery is empty; fill it with `georanker index`")
         _check_finite(photos, embeddings)
         if self._index is None:
-            import faiss
+            try:
+                import faiss
+            except ImportError as error:
+                raise GeorankerError("a gallery is searched with faiss: pip install 'georanker[cpu]'") from error
 
             self._index = faiss.IndexFlatIP(self.embeddings.shape[1])
             self._index.add(np.ascontiguousarray(self.embeddings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from importlib.util import find_spec
@@ -27,7 +28,7 @@ def demo(
     """Train a retriever and a ranker on images of the Earth, rank, and report.
 
     Everything goes through the shipped configs and the commands that you would use yourself. What is finished is kept:
-    a second call goes on where the first one stopped.
+    a second call runs only the stages that did not end.
 
     Args:
         experiment: a shipped experiment, or the YAML of your own; the config of the same name ending in _retriever
@@ -39,18 +40,22 @@ def demo(
     from rich.console import Console
 
     from georanker.cli import run_trainer
+    from georanker.config_error import config_files
     from georanker.data.blue_marble_tiles import package_file
     from georanker.report.results_table import ROWS, figures, results_table
     from georanker.report.world_map import world_map
 
     console = Console()
     config, retriever_config = experiment_configs(experiment)
-    stages = Stages(run, {"experiment": experiment, "seed": seed, "unseen": unseen}, console)
+    files = config_files([str(config), str(retriever_config)])
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    settings = {"experiment": experiment, "configs": digest, "seed": seed, "unseen": unseen}
+    stages = Stages(run, settings, console)
     retriever, gallery, candidates = run / "retriever.ckpt", run / "gallery", run / "candidates"
     ranker, predictions, metrics = run / "ranker.ckpt", run / "predictions.parquet", run / "metrics.json"
     common = [
         f"--seed_everything={seed}",
-        f"--data.unseen={unseen}",
+        *(["--data.unseen=True"] if unseen else []),
         f"--trainer.default_root_dir={run}",
         f"--trainer.logger.save_dir={run}",
     ]
@@ -59,8 +64,6 @@ def demo(
 
     def train(flags: list[str], checkpoint: Path) -> None:
         trainer = run_trainer(["fit", *flags]).trainer
-        if trainer.interrupted or trainer.checkpoint_callback is None:
-            raise GeorankerError("the training was interrupted; call again to go on")
         with file_beside(checkpoint) as part:
             shutil.copyfile(getattr(trainer.checkpoint_callback, "best_model_path", ""), part)
 

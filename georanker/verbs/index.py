@@ -37,6 +37,8 @@ def load_retriever(checkpoint: Path) -> Retriever:
     import pickle
     import textwrap
 
+    import torch
+
     from georanker.retrievers.base import Retriever
 
     try:
@@ -50,4 +52,4 @@ def load_retriever(checkpoint: Path) -> Retriever:
         raise GeorankerError(f"{checkpoint}: cannot be read as a retriever's checkpoint ({reason})") from error
     if not isinstance(model, Retriever):
         raise GeorankerError(f"{checkpoint}: holds a {type(model).__name__}, which is not a retriever")
-    return model
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
