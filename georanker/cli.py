@@ -74,7 +74,7 @@ def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
 
 
 def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
-    from jsonargparse import ActionConfigFile
+    from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # public, but not marked as exported
 
     from georanker.config_error import explain
     from georanker.discovery import all_classes

@@ -93,14 +93,12 @@ def test_what_a_checkpoint_remembers() -> None:
     assert "collator" not in data.hparams
 
 
-def test_candidates_of_other_tiles_are_refused(small_run: Path, tmp_path: Path) -> None:
-    sizes = {"gallery_size": 96, "retriever_train_size": 64, "train_size": 48, "val_size": 16, "test_size": 24}
-    cache = small_run / "cache"
-    assert len(BlueMarble(small_run / "candidates", cache=cache, **sizes).lists("test")) == 24
-    for other in (
-        BlueMarble(small_run / "candidates", cache=cache, unseen=True, **sizes),
-        BlueMarble(small_run / "candidates", cache=cache, data_seed=1, **sizes),
-        BlueMarble(small_run / "candidates", cache=cache, **{**sizes, "test_size": 20}),
-    ):
+def test_candidates_of_other_tiles_are_refused(small_run: Path) -> None:
+    def small_world(unseen: bool = False, data_seed: int = 0, test_size: int = 24) -> BlueMarble:
+        folders = small_run / "candidates", small_run / "cache"
+        return BlueMarble(folders[0], unseen=unseen, test_size=test_size, data_seed=data_seed, cache=folders[1])
+
+    assert len(small_world().lists("test")) == 24
+    for other in (small_world(unseen=True), small_world(data_seed=1), small_world(test_size=20)):
         with pytest.raises(GeorankerError, match=r"test\.parquet: retrieved for other tiles"):
             other.lists("test")
