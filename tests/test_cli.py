@@ -188,3 +188,9 @@ def test_a_setting_that_a_verb_refuses(tmp_path: Path, capsys: pytest.CaptureFix
 def test_a_command_that_a_model_does_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False", f"--data.cache={tmp_path}"]
     assert "test_step" in mistake(capsys, "test", RETRIEVER, *SMALL, *folder)
+
+
+def test_untrained_weights_are_named(small_data: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False"]
+    main(["test", DEMO, *small_data, *folder])
+    assert "no --ckpt_path: the figures are those of untrained weights" in caplog.text
