@@ -2,7 +2,7 @@
 
 Every run goes through `georanker demo`, and a run that is finished is not run again.
 
-    python benchmarks/blue_marble.py --seeds 0 1 2 --unseen_seeds 0
+    python benchmarks/blue_marble.py --seeds 0 1 2 --unseen_seeds 0 1 2
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
     """Run, print and write the results."""
     parser = argparse.ArgumentParser(description="What ranking gains on Blue Marble.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the split world")
-    parser.add_argument("--unseen_seeds", type=int, nargs="*", default=[0], help="of the split unseen")
+    parser.add_argument("--unseen_seeds", type=int, nargs="*", default=[0, 1, 2], help="of the split unseen")
     parser.add_argument("--experiment", default="blue_marble")
     arguments = parser.parse_args()
     splits = {"world": arguments.seeds, "unseen": arguments.unseen_seeds}

@@ -5,6 +5,7 @@ Either half can be swapped, cached, resumed or shared, because the other one see
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -121,6 +122,7 @@ class CandidatesFile(Sequence[CandidateList]):
         self, path: Path, photo_source: PhotoSource | None = None, gallery_source: PhotoSource | None = None
     ) -> None:
         self._arguments = (path, photo_source, gallery_source)
+        self.path = path
         try:
             table = pq.read_table(path)
             metadata = json.loads((table.schema.metadata or {})[_METADATA])
@@ -190,6 +192,17 @@ class CandidatesFile(Sequence[CandidateList]):
             gallery_rows = _numpy(pc.fill_null(structs.field("gallery_row"), 0))
             for item in _where(gallery_rows < 0):
                 raise error(rows[item], f"gallery_row {gallery_rows[item]} in {column} is negative")
+
+    @property
+    def photo_ids(self) -> list[str]:
+        """The ids of the photos, row by row."""
+        ids: list[str] = self._columns["photo_id"].to_pylist()
+        return ids
+
+    def fingerprint(self) -> str:
+        """Return what tells these lists from others: a hash of the file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
     def __len__(self) -> int:
         return len(self._columns["photo_id"])

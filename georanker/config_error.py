@@ -15,9 +15,11 @@ _OPTION = re.compile(r"(?:Option|does not accept option|Key) '([^']+)'")
 _CLASS_PATH = re.compile(r"class_path '([^']+)'")
 _NO_CLASS = re.compile(r"(?:Expected a dot import path string: |Import path |No module named ')([\w.]+)")
 _PARSER_KEY = re.compile(r'Parser key "([^"]+)"')
-_EXPECTED = re.compile(r"Expected an? (?:<class ')?([^\n]+?)(?:'>)?$", re.MULTILINE)
-_REFUSED = re.compile(r"^ +- (?!Expected|Parser key|Problem)(.*)", re.MULTILINE)
+_EXPECTED = re.compile(r"Expected an? (?:<class '|typing\.)?([^\n]+?)(?:'>)?(?:\. Got value: .*)?$", re.MULTILINE)
+_REFUSED = re.compile(r"^ +- (?!Expected|Parser key|Problem|Does not validate)(.*)", re.MULTILINE)
 _GIVEN = re.compile(r"Given value: (.*)")
+_GOT = re.compile(r"Got value: (.*)")
+_NESTED = re.compile(r"NestedArg\(key='[^']*', val='?(.*?)'?\)$", re.MULTILINE)
 
 
 def explain(message: str, args: Sequence[str], options: Iterable[str]) -> str:
@@ -38,7 +40,7 @@ def explain(message: str, args: Sequence[str], options: Iterable[str]) -> str:
         return _lines(unknown[1], what, args, names)
     if refused := _REFUSED.search(message):
         return refused[1]
-    if keys and (given := _GIVEN.search(message)):
+    if keys and (given := _GOT.search(message) or _GIVEN.search(_NESTED.sub(r"\1", message))):
         expected = " or ".join(dict.fromkeys(each for each in _EXPECTED.findall(message) if "None" not in each))
         return f"{_place(given[1], args)}{keys[-1]} is {given[1]}\n  expected: {expected}"
     # A file that is not YAML: the reason names no file, so the first one that does not parse is named here.

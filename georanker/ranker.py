@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -26,6 +28,8 @@ from georanker.metrics.inputs import RADII_KM
 from georanker.metrics.mean_error import MeanError
 from georanker.metrics.median_error import MedianError
 from georanker.metrics.regret import Regret
+from georanker.pretrained import load_backbone, save_backbone
+from georanker.recorded import quiet_building
 from georanker.schedules import Schedule
 from georanker.types import CandidateList, GeorankerError, Localization, Photo, Place, RankingBatch
 
@@ -91,12 +95,36 @@ class Ranker(L.LightningModule):
         batch = replace(self.collator(lists), lists=tuple(lists)).to(self.device)
         return self.eval().predict_step(batch, 0)
 
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the backbone, how it is built and what was trained of it, for `from_pretrained`."""
+        save_backbone(self.backbone, folder)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> Self:
+        """Build a ranker that was saved, ready to rank.
+
+        Args:
+            source: a folder that `save_pretrained` wrote, or a hub's id.
+
+        Raises:
+            GeorankerError: it is not such a folder, or a part of it does not fit.
+        """
+        return cls(load_backbone(source)).eval()
+
+    @classmethod
+    def load_from_checkpoint(cls, *args: Any, **kwargs: Any) -> Self:
+        """Build a ranker from a checkpoint of the command line; see Lightning."""
+        with quiet_building():
+            return super().load_from_checkpoint(*args, **kwargs)
+
     def training_step(self, batch: RankingBatch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         if self.loss is None:
             raise GeorankerError("model.loss is not set, so there is nothing to train; name one, or use `test`")
         _require_truth(batch)
-        loss: Tensor = self.loss(self.backbone(batch), batch.distances_km, batch.mask)
+        loss: Tensor = self.loss(self.backbone(batch), batch.distances_km, self.backbone.trainable(batch))
+        if not loss.requires_grad:  # nothing could be read: a gradient of 0, for which other processes wait
+            loss = loss + 0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
@@ -104,7 +132,7 @@ class Ranker(L.LightningModule):
         """Count a batch, and log its loss."""
         scores = self._count(batch)
         if self.loss is not None:
-            loss = self.loss(scores, batch.distances_km, batch.mask)
+            loss = self.loss(scores, batch.distances_km, self.backbone.trainable(batch))
             self.log("val/loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=True)
 
     def test_step(self, batch: RankingBatch, batch_idx: int) -> None:

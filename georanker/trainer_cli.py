@@ -17,6 +17,7 @@ import georanker
 from georanker.config_error import explain
 from georanker.data.base import GeoDataModule
 from georanker.discovery import all_classes
+from georanker.recorded import quiet_building
 from georanker.short_errors import ShortErrors
 from georanker.types import GeorankerError
 
@@ -88,7 +89,8 @@ class TrainerCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build all parts; a setting that a part refuses is the user's mistake."""
         try:
-            super().instantiate_classes()
+            with quiet_building():
+                super().instantiate_classes()
         except MisconfigurationException as error:
             raise GeorankerError(str(error)) from error
         except ValueError as error:

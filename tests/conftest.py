@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning as L  # noqa: F401  (makes the handlers that are cleared below)
@@ -50,3 +51,18 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_data(small_run: Path) -> list[str]:
     """Flags that give any Blue Marble config the small world and its candidates."""
     return [*SMALL, f"--data.cache={small_run / 'cache'}", f"--data.candidates={small_run / 'candidates'}"]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a family's tiny vision-language model, made once."""
+    from tests.tiny_vlms import tiny_vlm
+
+    made: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in made:
+            made[family] = tiny_vlm(family, tmp_path_factory.mktemp(family))
+        return made[family]
+
+    return folder

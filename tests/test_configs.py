@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from georanker.backbones.vlm import VLMBackbone
 from georanker.cli import main, run_trainer
+from georanker.discovery import all_classes
 from tests.conftest import ROOT, SMALL
 
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -29,6 +35,7 @@ FLAGS = {
     "ranker": "--model",
     "retriever": "--model",
     "backbone": "--model.backbone",
+    "prompt": "--model.backbone.prompt",
     "loss": "--model.loss",
     "trainer": "--trainer",
     "callbacks": "--trainer.callbacks",
@@ -36,18 +43,44 @@ FLAGS = {
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_config_parses(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    base = [f"--config={ROOT / 'configs/experiment/blue_marble.yaml'}"]
-    with pytest.raises(SystemExit) as exit_:
-        main(["fit", *base, f"{FLAGS[file.parent.name]}={file}", "--print_config"])
-    assert exit_.value.code == 0
-    printed = yaml.safe_load(capsys.readouterr().out)
+def test_config_parses(file: Path) -> None:
+    base = "blue_marble_vlm" if file.parent.name == "prompt" else "blue_marble"
+    printed = parsed(f"--config={ROOT / f'configs/experiment/{base}.yaml'}", f"{FLAGS[file.parent.name]}={file}")
     assert {"model", "data", "trainer"} <= set(printed)
 
 
+def parsed(*args: str) -> dict[str, Any]:
+    """Return what a command line says, all files put together; nothing is built."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), pytest.raises(SystemExit) as exit_:
+        main(["fit", *args, "--print_config"])
+    assert exit_.value.code == 0
+    printed: dict[str, Any] = yaml.safe_load(shown.getvalue())
+    return printed
+
+
+ONE_CPU = ["--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.strategy=auto"]
+
+
+def with_tiny_vlm(folder: Path) -> list[str]:
+    """Return flags that put a small model of random weights into the place of one from a hub, on one CPU process."""
+    return [f"--model.backbone.model={folder}", "--model.backbone.dtype=float32", *ONE_CPU]
+
+
+def is_vlm(backbone: dict[str, Any] | None) -> bool:
+    """Return whether a backbone, as a config names it, is a vision-language model."""
+    name = backbone["class_path"].rpartition(".")[2] if backbone else None
+    return any(found.__name__ == name and issubclass(found, VLMBackbone) for found in all_classes())
+
+
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
-def test_experiment_runs(file: Path, small_run: Path, small_data: list[str], tmp_path: Path) -> None:
+def test_experiment_runs(
+    file: Path, small_run: Path, small_data: list[str], tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
     data = [*SMALL, f"--data.cache={small_run / 'cache'}"] if "retriever" in file.stem else small_data
+    if is_vlm(parsed(f"--config={file}")["model"]["init_args"].get("backbone")):
+        kept = [flag for flag in data if not flag.startswith("--data.batch_size")]
+        data = [*kept, *with_tiny_vlm(tiny("qwen2_vl"))]
     folders = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False"]
     common = [f"--config={file}", *data, *folders, "--trainer.fast_dev_run=2"]
     cli = run_trainer(common, run=False)

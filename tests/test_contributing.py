@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,14 @@ import pytest
 from georanker.data.base import GeoDataModule
 from georanker.types import Place
 from tests.conftest import ROOT
+from tests.test_configs import with_tiny_vlm
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = re.findall(
     r"^## (A \w+)\n\n[^`]*`((?:georanker/)?\w+)/(\w+)\.py`.*?```python\n(.*?)```.*?```bash\n(.*?)```", TEXT, re.S | re.M
+)
+CONFIG = re.search(
+    r"^## A VLM\n\n[^`]*`(configs/backbone/(\w+)\.yaml)`.*?```yaml\n(.*?)```.*?```bash\n(.*?)```", TEXT, re.S | re.M
 )
 # What a new file in the repository would be: one more folder in which a room looks for its modules.
 WITH_NEW_FILE = """
@@ -63,6 +69,22 @@ def test_recipe(
         assert photos[0].place == Place(48.8584, 2.2945)
     shown = {"A benchmark": "TwoTowers", "A callback": "3 steps", "A backbone": "test/ranked/acc@200km"}
     assert shown.get(name, "") in done.stdout
+
+
+def test_a_vlm_is_one_new_config(small_data: list[str], tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    assert CONFIG
+    file, family, content, command = CONFIG.groups()
+    assert len(content.splitlines()) + len(command.splitlines()) <= 15
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / file).write_text(content)
+    program, *args = shlex.split(command)
+    assert program == "georanker"
+    kept = [flag for flag in small_data if not flag.startswith("--data.batch_size")]
+    flags = [*kept, *with_tiny_vlm(tiny(family)), "--trainer.logger=False", "--trainer.fast_dev_run=1"]
+    full = [sys.executable, "-c", "import sys; from georanker.cli import main; main(sys.argv[1:])", *args, *flags]
+    done = subprocess.run(full, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "train/loss" in done.stdout
 
 
 def test_the_law_tests_find_a_new_loss(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -11,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.loops.progress import _ProcessedTracker
-from torch.utils.data import DataLoader
+from lightning.pytorch.plugins.precision import Precision
+from torch.utils.data import DataLoader, Subset
 
 from georanker.candidates import CandidatesFile
 from georanker.data.epoch_sampler import EpochSampler
 from georanker.types import Batch, CandidateList, GeorankerError, Photo, PhotoSource, RankingBatch
 
 Collator = Callable[[Any], Batch]
+_NO_COLLATOR = "data.collator is not set; the command line takes it from the model"
 
 
 class GeoDataModule(L.LightningDataModule, ABC):
@@ -38,6 +43,12 @@ class GeoDataModule(L.LightningDataModule, ABC):
     """Holds the bytes of the photos that are asked about."""
     gallery_source: PhotoSource | None = None
     """Holds the bytes of the gallery's photos."""
+    unanswered: Callable[[CandidatesFile], Sequence[int]] | None = None
+    """Chooses the rows that `predict` asks for; a callback that goes on with earlier answers sets it. None for all."""
+    answered: int = 0
+    """The lists that the loader of `predict` leaves out, since they were answered before."""
+    left: int = 0
+    """The lists, or photos, of that loader, in all processes together."""
 
     def __init__(
         self,
@@ -81,6 +92,12 @@ class GeoDataModule(L.LightningDataModule, ABC):
             shuffle: whether to mix them, for training; the last batch is then left out if it is not full.
         """
         trainer = self.trainer
+        if trainer is not None and _converts_batches(trainer.precision_plugin):
+            raise GeorankerError(
+                f"trainer.precision {trainer.precision} converts every number of a batch, and places with them; take "
+                "32-true, bf16-mixed or 16-mixed, or set the dtype of the backbone; with fsdp or deepspeed, see "
+                "configs/trainer"
+            )
         rank, processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         epoch_batches = len(items) // processes // self.batch_size
         if shuffle and not epoch_batches:
@@ -112,7 +129,7 @@ class GeoDataModule(L.LightningDataModule, ABC):
 
     def _loader(self, split: str, shuffle: bool = False, keep_lists: bool = False) -> DataLoader[Any]:
         if self.collator is None:
-            raise GeorankerError("data.collator is not set; the command line takes it from the model")
+            raise GeorankerError(_NO_COLLATOR)
         if self.candidates is None:
             return self.loader(self.photos(split), self.collator, shuffle)
         return self.loader(self.lists(split), _KeepLists(self.collator) if keep_lists else self.collator, shuffle)
@@ -129,9 +146,40 @@ class GeoDataModule(L.LightningDataModule, ABC):
         """Return the split test."""
         return self._loader("test")
 
-    def predict_dataloader(self) -> DataLoader[Any]:
-        """Return the split test, with the lists kept for answers that people read."""
-        return self._loader("test", keep_lists=True)
+    def predict_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
+        """Return what is not answered of the split test, with the lists kept for answers that people read.
+
+        Returns:
+            A loader; no loader if all is answered.
+        """
+        if self.unanswered is None:
+            loader = self._loader("test", keep_lists=True)
+            self.answered, self.left = 0, len(loader.dataset)  # type: ignore[arg-type]
+            return loader
+        if self.collator is None:
+            raise GeorankerError(_NO_COLLATOR)
+        lists = self.lists("test")
+        rows = self.unanswered(lists)
+        self.answered, self.left = len(lists) - len(rows), len(rows)
+        return self.loader(Subset(lists, rows), _KeepLists(self.collator)) if rows else []  # type: ignore[arg-type]
+
+    def fingerprint(self, lists: CandidatesFile) -> str:
+        """Return what tells these lists and their photos from others: a hash of the file and of this data's settings.
+
+        Paths are left out, so that data can move, and so is what only says how they are loaded.
+        """
+        settings = {
+            name: value
+            for name, value in self.hparams.items()
+            if name not in ("batch_size", "num_workers", "seed") and isinstance(value, str | int | float | bool)
+        }
+        told = json.dumps([type(self).__qualname__, settings, lists.fingerprint()], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _converts_batches(precision: Precision) -> bool:
+    place = torch.zeros(1, dtype=torch.float64)
+    return precision.convert_input(place) is not place
 
 
 class _LazyLoader(DataLoader[Any]):

@@ -1,0 +1,90 @@
+"""Scoring candidates with a vision-language model: ours against the public way, from photo files to scores.
+
+Both run in this process, on the same weights and files, and take turns. The table says how many times as fast ours is.
+
+    python benchmarks/vlm_scoring.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from georanker.backbones.vlm import VLMBackbone
+from georanker.types import CandidateList
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks import vlm_world as world
+
+RESULTS = Path(__file__).parent / "results" / "vlm_scoring.json"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description="Ranking with a vision-language model, ours and the public way.")
+    parser.add_argument("--model", help="a folder or a hub's id; a random Qwen2-VL of 10 million parameters if none")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--queries", type=int, default=2)
+    parser.add_argument("--candidates", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    rows: dict[str, dict[str, world.Figure]] = {}
+    tokens: dict[str, dict[str, int]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = arguments.model or str(world.make_model(folder / "model"))
+        photos = world.make_photos(folder / "photos", arguments.queries * (1 + arguments.candidates))
+        lists = world.make_lists(photos, arguments.queries, arguments.candidates)
+        for prompt_name, prompt in world.prompts().items():
+            made: dict[str, VLMBackbone] = {}
+            for way, cache in (("ours", None), ("ours, photos cached", folder / "features")):
+                made[way] = VLMBackbone(
+                    model,
+                    prompt=prompt,
+                    dtype=arguments.dtype,
+                    reencode_jpeg=world.JPEG_QUALITY,
+                    tokens_at_once=1 << 20,
+                    feature_cache=cache,
+                )
+                made[way].eval().to(arguments.device)
+                made[way].load_state_dict(made["ours"].state_dict())
+            measured = measure(made, lists, arguments.rounds)
+            for way, row in measured.items():
+                rows[f"{prompt_name}: {way}"] = row
+            tokens[prompt_name] = world.lengths(made["ours"], lists)
+    shape = world.shape(made["ours"])
+    world.show(
+        rows, f"{arguments.candidates} candidates, {shape['million_parameters']} M parameters, {arguments.dtype}"
+    )
+    for prompt_name, counted in tokens.items():
+        print(f"{prompt_name}: {counted}")
+    settings = {name: value for name, value in vars(arguments).items() if name != "model"}
+    content = {"settings": settings, "shape": shape, "threads": torch.get_num_threads(), "tokens": tokens, "rows": rows}
+    RESULTS.write_text(json.dumps({**content, "versions": world.versions()}, indent=2) + "\n")
+
+
+@torch.no_grad()
+def measure(
+    made: dict[str, VLMBackbone], lists: list[CandidateList], rounds: int
+) -> dict[str, dict[str, world.Figure]]:
+    """Score the lists in each way, in turns, and return what it took."""
+
+    def ours(backbone: VLMBackbone, found: CandidateList) -> Tensor:
+        scores: Tensor = backbone(backbone.collator([found]).to(backbone.model.device))
+        return scores[0]
+
+    public = functools.partial(world.public_scores, made["ours"], made["ours"].prompt)
+    ways = {way: functools.partial(ours, backbone) for way, backbone in made.items()}
+    return world.compare({"public way": public, **ways}, lists, rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A training step of a vision-language ranker: ours against the public way, from photo files to gradients.
+
+Both run in this process, on the same weights and files, and take turns: LoRA on the queries, keys and values, seven
+candidates a photo, the multi-order distance loss.
+
+    python benchmarks/vlm_training.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from georanker.backbones.vlm import VLMBackbone
+from georanker.losses.multi_order_distance import MultiOrderDistance
+from georanker.types import CandidateList
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks import vlm_world as world
+
+RESULTS = Path(__file__).parent / "results" / "vlm_training.json"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    from peft import LoraConfig
+
+    parser = argparse.ArgumentParser(description="Training with a vision-language model, ours and the public way.")
+    parser.add_argument("--model", help="a folder or a hub's id; a random Qwen2-VL of 10 million parameters if none")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--queries", type=int, default=2)
+    parser.add_argument("--candidates", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    lora = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=["q_proj", "k_proj", "v_proj"])
+    rows: dict[str, dict[str, world.Figure]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = arguments.model or str(world.make_model(folder / "model"))
+        photos = world.make_photos(folder / "photos", arguments.queries * (1 + arguments.candidates))
+        lists = world.make_lists(photos, arguments.queries, arguments.candidates)
+        for prompt_name, prompt in world.prompts().items():
+            backbone = VLMBackbone(
+                model,
+                prompt=prompt,
+                lora=lora,
+                dtype=arguments.dtype,
+                reencode_jpeg=world.JPEG_QUALITY,
+                reencode_query_jpeg=world.JPEG_QUALITY,
+                tokens_at_once=1 << 20,
+            )
+            backbone.train().to(arguments.device)
+            torch.manual_seed(0)
+            for weight in backbone.parameters():
+                if weight.requires_grad:
+                    torch.nn.init.normal_(weight, std=0.02)  # a fresh adapter is zero, and so are half its gradients
+            for way, row in measure(backbone, lists, arguments.rounds).items():
+                rows[f"{prompt_name}: {way}"] = row
+    shape = world.shape(backbone)
+    world.show(rows, f"{arguments.candidates} candidates, {shape['million_parameters']} M parameters, a training step")
+    settings = {name: value for name, value in vars(arguments).items() if name != "model"}
+    content = {"settings": settings, "shape": shape, "threads": torch.get_num_threads(), "rows": rows}
+    RESULTS.write_text(json.dumps({**content, "versions": world.versions()}, indent=2) + "\n")
+
+
+def measure(backbone: VLMBackbone, lists: list[CandidateList], rounds: int) -> dict[str, dict[str, world.Figure]]:
+    """Make the gradients of each list in both ways, in turns, and return what it took."""
+    loss = MultiOrderDistance(first_order_weight=0.7, top=1)
+
+    def step(score: Callable[[CandidateList], Tensor], found: CandidateList) -> Tensor:
+        backbone.zero_grad()
+        distances = torch.arange(1.0, len(found) + 1, device=backbone.model.device)[None]
+        value: Tensor = loss(score(found)[None], distances)
+        value.backward()  # type: ignore[no-untyped-call]
+        parts = [weight.grad.flatten() for weight in backbone.parameters() if weight.grad is not None]
+        return torch.cat(parts).cpu()
+
+    def ours(found: CandidateList) -> Tensor:
+        scores: Tensor = backbone(backbone.collator([found]).to(backbone.model.device))
+        return scores[0]
+
+    ways: dict[str, Callable[[CandidateList], Tensor]] = {
+        "public way": functools.partial(
+            step, functools.partial(world.public_scores, backbone, backbone.prompt, query_jpeg=True)
+        ),
+        "ours": functools.partial(step, ours),
+    }
+    return world.compare(ways, lists, rounds, relative=True)
+
+
+if __name__ == "__main__":
+    main()

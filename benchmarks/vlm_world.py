@@ -1,0 +1,239 @@
+"""Photos, lists and a model for the benchmarks of vision-language rankers, and the public way of scoring them."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from georanker.backbones.vlm import VLMBackbone
+from georanker.prompts.base import Prompt
+from georanker.prompts.template_prompt import TemplatePrompt
+from georanker.types import Candidate, CandidateList, Photo, Place
+from tests import tiny_vlms
+
+ROOT = Path(__file__).parent.parent
+Figure = int | float
+JPEG_QUALITY = 75  # of the paper's code
+SIZES = [(500, 375), (375, 500), (500, 333), (500, 400)]  # of the photos of MP-16, about
+NAMES = [
+    ("Lisbon", "Lisboa", "Portugal"),
+    ("Springfield", "Ohio", "United States"),
+    ("Kyoto", "Kyoto", "Japan"),
+    ("Nairobi", "Nairobi Area", "Kenya"),
+    ("Cusco", "Cusco", "Peru"),
+    ("Bergen", "Vestland", "Norway"),
+]
+
+
+def prompts() -> dict[str, Prompt]:
+    """Return the paper's prompt, and the one of ours that puts first what the candidates share."""
+    read = yaml.safe_load((ROOT / "configs/prompt/shared_first.yaml").read_text(encoding="utf-8"))
+    return {"paper": TemplatePrompt(), "shared first": TemplatePrompt(**read["init_args"])}
+
+
+class Folder:
+    """Photos of a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, photo_id: str) -> bytes:
+        """Return the file of a photo."""
+        return (self.path / f"{photo_id}.jpg").read_bytes()
+
+
+def make_photos(folder: Path, count: int) -> Folder:
+    """Write smooth random photos as JPEG files."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(count):
+        small = Image.fromarray(random.integers(0, 255, (24, 32, 3), dtype=np.uint8))
+        small.resize(SIZES[number % len(SIZES)], Image.Resampling.BICUBIC).save(folder / f"{number}.jpg", quality=90)
+    return Folder(folder)
+
+
+def make_lists(photos: Folder, queries: int, candidates: int, negatives: int = 5) -> list[CandidateList]:
+    """Return lists whose candidates all have photos and names, with the paper's five negatives."""
+    random = np.random.default_rng(1)
+
+    def candidate(photo: int | None) -> Candidate:
+        city, state, country = NAMES[random.integers(len(NAMES))]
+        latitude, longitude = round(random.uniform(-60, 70), 6), round(random.uniform(-180, 180), 6)
+        shown = None if photo is None else Photo(str(photo), source=photos)
+        return Candidate(Place(latitude, longitude, city, state, country), photo=shown)
+
+    return [
+        CandidateList(
+            Photo(str(query), Place(10.0, 10.0), photos),
+            tuple(candidate(queries + query * candidates + number) for number in range(candidates)),
+            tuple(candidate(None) for _ in range(negatives)),
+        )
+        for query in range(queries)
+    ]
+
+
+def make_model(folder: Path) -> Path:
+    """Write a Qwen2-VL of 10 million random parameters, whose tokenizer takes digits and words as the real one does."""
+    words = " ".join(" ".join(names) for names in NAMES)
+    asked = "How far is this place from latitude: , longitude: , ? Negative examples: latitude: ; latitude: -"
+    system = "system You are a helpful assistant. user assistant"
+    with _changed(tiny_vlms, "SENTENCES", ["Yes", "No", f" {words} {asked}", f"{words} {asked}", system]):
+        return tiny_vlms.tiny_vlm("qwen2_vl", folder, hidden_size=256, layers=8)
+
+
+@contextmanager
+def _changed(module: Any, name: str, value: object) -> Iterator[None]:
+    old = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, old)
+
+
+def public_scores(backbone: VLMBackbone, prompt: Prompt, found: CandidateList, query_jpeg: bool = False) -> Tensor:
+    """Score a list as the public code does: each pair in full, and all logits of the vocabulary.
+
+    The photo that is asked about is decoded for each candidate, and the candidate's photo sent through JPEG and base64;
+    in training the photo that is asked about too.
+    """
+    texts, images = [], []
+    for candidate in found.candidates:
+        content: list[dict[str, str]] = []
+        shown: list[Image.Image] = []
+        for part in prompt.parts(found, candidate):
+            if isinstance(part, Photo):
+                image = part.load()
+                shown.append(image if part is found.photo and not query_jpeg else _sent(image))
+                content.append({"type": "image"})
+            else:
+                content.append({"type": "text", "text": part})
+        texts.append(
+            backbone.processor.apply_chat_template(
+                [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+            )
+        )
+        images.append(shown)
+    inputs = backbone.processor(text=texts, images=images, padding=True, return_tensors="pt").to(backbone.model.device)
+    states: list[Tensor] = []
+    hook = backbone.model.model.register_forward_hook(lambda _, __, out: states.append(out.last_hidden_state))
+    try:
+        backbone.model(**inputs)  # its logits are what nobody asks for
+    finally:
+        hook.remove()
+    scores: Tensor = backbone.head(states[0][:, -1].float())
+    return scores
+
+
+def _sent(image: Image.Image) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=JPEG_QUALITY)
+    return Image.open(io.BytesIO(base64.b64decode(base64.b64encode(buffer.getvalue())))).convert("RGB")
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Return the most memory that the tensors of some work held at a time."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return torch.cuda.max_memory_allocated() - before
+    with torch.autograd.profiler.profile(profile_memory=True) as profile:
+        work()
+    events = [event for event in profile.kineto_results.events() if event.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+def lengths(backbone: VLMBackbone, lists: Sequence[CandidateList]) -> dict[str, int]:
+    """Return how many tokens the public way and ours read, and how many photos they look at."""
+    from georanker.vlm.language import Prompts
+    from georanker.vlm.shared import shared_tokens
+
+    public = ours = 0
+    for found in lists:
+        inputs = backbone.collator([found]).inputs
+        prompts = Prompts(inputs["ids"][0], inputs["rows"][0], inputs["lengths"][0])
+        shared = shared_tokens(prompts, slice(0, len(prompts)))
+        public += int(prompts.lengths.sum())
+        ours += shared + int((prompts.lengths - shared).sum())
+    pairs = sum(map(len, lists))
+    return {"public": public, "ours": ours, "public_photos": 2 * pairs, "our_photos": pairs + len(lists)}
+
+
+def versions() -> dict[str, str]:
+    """Return what the figures were measured with."""
+    return {name: version(name) for name in ("georanker", "torch", "transformers", "peft", "numpy", "pillow")}
+
+
+def shape(backbone: VLMBackbone) -> dict[str, int | float]:
+    """Return the size of the model."""
+    text = backbone.model.config.get_text_config()
+    million = sum(parameter.numel() for parameter in backbone.model.parameters()) / 1e6
+    return {"hidden": text.hidden_size, "layers": text.num_hidden_layers, "million_parameters": round(million, 1)}
+
+
+def compare(
+    ways: dict[str, Callable[[CandidateList], Tensor]], lists: list[CandidateList], rounds: int, relative: bool = False
+) -> dict[str, dict[str, Figure]]:
+    """Do the work in each way, in turns, and return what it took; the first way is what the others are compared with.
+
+    Args:
+        ways: from a list to its numbers.
+        lists: the work.
+        rounds: how often each list is taken.
+        relative: whether numbers differ by a share of the largest, not by an amount.
+    """
+    public = next(iter(ways))
+    made = {way: [work(found).cpu() for found in lists] for way, work in ways.items()}  # warms up, too
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for found in lists:
+            for way, work in ways.items():
+                start = time.perf_counter()
+                work(found).cpu()
+                seconds[way].append(time.perf_counter() - start)
+    peaks = {way: peak_bytes(functools.partial(work, lists[0])) for way, work in ways.items()}
+    usual = statistics.median(seconds[public])
+    rows: dict[str, dict[str, Figure]] = {}
+    for way, times in seconds.items():
+        off = max(float((a - b).abs().max()) for a, b in zip(made[way], made[public], strict=True))
+        scale = max(float(numbers.abs().max()) for numbers in made[public]) if relative else 1.0
+        rows[way] = {
+            "seconds_a_photo": round(statistics.median(times), 4),
+            "ratio": round(usual / statistics.median(times), 2),
+            "peak_memory_ratio": round(peaks[way] / peaks[public], 3),
+            "max_abs_diff": off / scale,
+        }
+    return rows
+
+
+def show(rows: dict[str, dict[str, Figure]], title: str) -> None:
+    """Print a table of what each way took."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("prompt: way", no_wrap=True)
+    for head in ("s a photo", "times as fast", "memory", "difference"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, row in rows.items():
+        figures = (row["seconds_a_photo"], row["ratio"], row["peak_memory_ratio"], f"{row['max_abs_diff']:.0e}")
+        table.add_row(name, *map(str, figures))
+    Console(width=100).print(table)

@@ -1,0 +1,100 @@
+"""Photos through the vision tower, each of them once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+KEY, TEXT = "key", "text"
+"""What a photo brings along whose features are to be kept: their name, and what takes its place in a prompt."""
+
+
+def level_name(number: int) -> str:
+    """Return the name of a level of features that a photo brings along."""
+    return f"level{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFeatures:
+    """The features of all photos of a batch, one below the other."""
+
+    levels: tuple[Tensor, ...]
+    """(T, H) each: what takes the place of the photos' tokens, then what deeper layers of the model add there."""
+    listed: tuple[bool, ...]
+    """For each level whether the model expects a list of tensors, not one tensor."""
+    starts: Tensor
+    """(P,) the first row of each photo."""
+    grids: Tensor
+    """(P, 3) the patches of each photo in time, height and width; (P, 0) for models that do not count them."""
+
+    def photos_at(self, rows: Tensor) -> Tensor:
+        """Return the numbers of the photos that `rows` begin, in their order."""
+        first = rows[torch.isin(rows, self.starts)]
+        return torch.searchsorted(self.starts, first, right=True) - 1
+
+    @contextmanager
+    def given_to(self, model: Any, rows: Tensor) -> Iterator[None]:
+        """Let a model find its photos' features ready, whatever it does with them.
+
+        Args:
+            model: calls its own `get_image_features` inside this context.
+            rows: (R,) which features its prompts want, in the order of their tokens.
+        """
+        first, *deeper = (
+            [level[rows]] if listed else level[rows] for level, listed in zip(self.levels, self.listed, strict=True)
+        )
+        output = SimpleNamespace(pooler_output=first, deepstack_features=deeper)
+        model.get_image_features = lambda *_, **__: output
+        try:
+            yield
+        finally:
+            del model.get_image_features
+
+
+def photo_features(model: Any, photos: Sequence[Mapping[str, Tensor]], counts: Tensor) -> PhotoFeatures:
+    """Run photos through the vision tower, those of one shape together.
+
+    Args:
+        model: the one below the vocabulary head.
+        photos: the inputs of the tower for each photo, at least one, or its features from a `FeatureStore`.
+        counts: (P,) how many tokens each photo takes in a prompt.
+    """
+    sizes = counts.tolist()
+    found = [_kept(photo) for photo in photos]
+    listed = next((tuple(photo["listed"].tolist()) for photo in photos if "listed" in photo), ())
+    groups: dict[object, list[int]] = {}
+    for number, photo in enumerate(photos):
+        if not found[number]:
+            shapes = tuple((name, tensor.shape) for name, tensor in sorted(photo.items()) if name not in (KEY, TEXT))
+            groups.setdefault(shapes, []).append(number)
+    at_once = 1 if counts.device.type == "cpu" else 16  # a processor works fastest on what fits into its caches
+    portions = (group[start : start + at_once] for group in groups.values() for start in range(0, len(group), at_once))
+    for numbers in portions:
+        names = photos[numbers[0]].keys() - {KEY, TEXT}
+        inputs = {name: torch.cat([photos[number][name] for number in numbers]) for name in names}
+        out = model.get_image_features(**inputs, return_dict=True)
+        given = [out.pooler_output, *(getattr(out, "deepstack_features", None) or ())]
+        listed = tuple(not isinstance(level, Tensor) for level in given)
+        split = [torch.split(_rows(level), [sizes[number] for number in numbers]) for level in given]
+        for place, number in enumerate(numbers):
+            found[number] = [level[place] for level in split]
+    stacked = tuple(torch.cat(level) for level in zip(*found, strict=True))
+    grids = torch.cat([photo.get("image_grid_thw", counts.new_empty(1, 0)) for photo in photos])
+    return PhotoFeatures(stacked, listed, counts.cumsum(0) - counts, grids)
+
+
+def _kept(photo: Mapping[str, Tensor]) -> list[Tensor]:
+    """Return the levels of features that a photo brings along."""
+    return [photo[name] for name in map(level_name, range(len(photo))) if name in photo]
+
+
+def _rows(features: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return features as (T, H), whether they come in one tensor or in one a photo."""
+    tensors = [features] if isinstance(features, Tensor) else features
+    return torch.cat([tensor.reshape(-1, tensor.shape[-1]) for tensor in tensors])

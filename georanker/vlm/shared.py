@@ -1,0 +1,237 @@
+"""What the candidates of a photo share, computed once.
+
+The prompts about a photo's candidates begin with the same tokens. Here they stand in one row, without padding: what
+they share, then the rest of each. Every token keeps its position, and attends to what it would attend to in its own
+prompt: what is shared, and what comes before it in its own rest. So the numbers are those of the prompts in full, also
+in a backward pass and with gradient checkpointing, since there is no cache.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from georanker.vlm.features import PhotoFeatures
+from georanker.vlm.language import Prompts, photo_inputs, positions
+
+ATTENTION = "georanker_shared"
+_BLOCK = 128
+
+
+@dataclass(frozen=True, slots=True)
+class SharedList:
+    """Where the prompts about one photo stand in the row."""
+
+    start: int
+    shared: int
+    """How many tokens they share."""
+    rests: tuple[int, ...]
+    """How many tokens follow in each prompt."""
+
+    @property
+    def end(self) -> int:
+        """The place after the last token."""
+        return self.start + self.shared + sum(self.rests)
+
+
+@dataclass(slots=True)
+class Layout:
+    """What the attention of a row needs to know."""
+
+    lists: tuple[SharedList, ...]
+    photos: Tensor | None
+    """(T,) for models whose photos' tokens see each other: which of a photo's runs a token is in, -1 for text."""
+    layers: int = 0
+    """How many layers have asked."""
+    masks: dict[tuple[int, int | None], tuple[Tensor | None, Tensor]] = field(default_factory=dict)
+
+    def mask(self, number: int, window: int | None, device: torch.device) -> tuple[Tensor | None, Tensor]:
+        """Return who sees whom in a list: (S, S) in what is shared, None if causal, and (K or 1, 1, R, S + R) after.
+
+        Args:
+            number: of the list.
+            window: how far back a token sees; None for all.
+            device: of the masks.
+        """
+        found = self.masks.get((number, window))
+        if found is None:
+            found = self.masks[number, window] = self._mask(self.lists[number], window, device)
+        return found
+
+    def _mask(self, where: SharedList, window: int | None, device: torch.device) -> tuple[Tensor | None, Tensor]:
+        first, longest = where.shared, max(where.rests)
+        place = torch.arange(first + longest, device=device)
+        back = place[:, None] - place
+        near = back < (window or len(place))
+        if self.photos is None:
+            seen = (back >= 0) & near
+            return seen[:first, :first] if window and first > window else None, seen[None, None, first:]
+        before, after = torch.split(self.photos[where.start : where.end], [first, sum(where.rests)])
+        runs = pad_sequence(list(torch.split(after, list(where.rests))), batch_first=True, padding_value=-1)
+        whole = torch.cat([before.expand(len(runs), -1), runs], dim=1)
+        together = (whole[:, :, None] == whole[:, None]) & (whole >= 0)[:, None]
+        seen = ((back >= 0) | together) & near
+        return seen[0, :first, :first], seen[:, None, first:]
+
+
+def register() -> None:
+    """Let transformers' models attend by `shared_attention`, with the masks of its sdpa where there is no layout."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionInterface.register(ATTENTION, shared_attention)
+    AttentionMaskInterface.register(ATTENTION, AttentionMaskInterface()["sdpa"])
+
+
+def shared_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    georanker_layout: Layout | None = None,
+    **others: object,
+) -> tuple[Tensor, None]:
+    """Attend along a row that holds the prompts of several candidates, as transformers calls an attention.
+
+    Whoever uses the model without a layout meets its usual attention.
+
+    Args:
+        module: the layer's attention.
+        query: (1, H, T, D).
+        key: (1, G, T, D), of G groups of heads.
+        value: (1, G, T, D).
+        attention_mask: is not looked at with a layout.
+        scaling: of the products.
+        dropout: of the weights.
+        sliding_window: how far back a token sees; None for all.
+        georanker_layout: of the row; None for usual prompts.
+        others: of other attentions.
+
+    Returns:
+        (1, T, H, D).
+    """
+    if georanker_layout is None:
+        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+        usual: tuple[Tensor, None] = ALL_ATTENTION_FUNCTIONS["sdpa"](
+            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **others
+        )
+        return usual
+    georanker_layout.layers += 1
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        q, k, v = (tensor.transpose(1, 2) for tensor in (q, k, v))
+        seen = nn.functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=dropout, scale=scaling
+        )
+        return seen.transpose(1, 2)
+
+    out: list[Tensor] = []
+    for number, where in enumerate(georanker_layout.lists):
+        causal, rest_mask = georanker_layout.mask(number, sliding_window, query.device)
+        shared, rests = slice(where.start, where.start + where.shared), slice(where.start + where.shared, where.end)
+        if where.shared:
+            out.append(attend(q[None, shared], k[None, shared], v[None, shared], causal)[0])
+        padded = [
+            pad_sequence(list(torch.split(tensor[rests], list(where.rests))), batch_first=True) for tensor in (q, k, v)
+        ]
+        before = [tensor[None, shared].expand(len(where.rests), -1, -1, -1) for tensor in (k, v)]
+        keys, values = (torch.cat([first, rest], dim=1) for first, rest in zip(before, padded[1:], strict=True))
+        longest = max(where.rests)
+        blocks = [slice(begin, min(begin + _BLOCK, longest)) for begin in range(0, longest, _BLOCK)]
+        ends = [where.shared + block.stop for block in blocks]  # nothing in a block sees beyond its end
+        seen = torch.cat(
+            [
+                attend(padded[0][:, block], keys[:, :end], values[:, :end], rest_mask[:, :, block, :end])
+                for block, end in zip(blocks, ends, strict=True)
+            ],
+            dim=1,
+        )
+        out += [row[:length] for row, length in zip(seen, where.rests, strict=True)]
+    return torch.cat(out)[None], None
+
+
+def shared_last_hidden(model: Any, prompts: Prompts, sizes: Sequence[int], features: PhotoFeatures | None) -> Tensor:
+    """Run prompts through a model, what the prompts of a list share only once.
+
+    Args:
+        model: the one below the vocabulary head, whose language model attends by `shared_attention`.
+        prompts: those of a list side by side.
+        sizes: how many prompts each list has.
+        features: of their photos; None if they have none.
+
+    Returns:
+        (N, H) the hidden state of each prompt's last token, as `last_hidden` gives it.
+    """
+    lists: list[SharedList] = []
+    rows: list[Tensor] = []
+    columns: list[Tensor] = []
+    lasts: list[int] = []
+    first = start = 0
+    for size in sizes:
+        some = slice(first, first + size)
+        shared = shared_tokens(prompts, some)
+        lengths = prompts.lengths[some].tolist()
+        where = SharedList(start, shared, tuple(length - shared for length in lengths))
+        lists.append(where)
+        spans = [(first, 0, shared), *((first + n, shared, length) for n, length in enumerate(lengths))]
+        rows += [prompts.lengths.new_full((end - begin,), row) for row, begin, end in spans]
+        columns += [torch.arange(begin, end, device=prompts.ids.device) for _, begin, end in spans]
+        place = start + shared
+        for rest in where.rests:
+            place += rest
+            lasts.append(place - 1)
+        first, start = first + size, where.end
+    row, column = torch.cat(rows), torch.cat(columns)
+    packed = Prompts(prompts.ids[row, column][None], prompts.rows[row, column][None], row.new_tensor([len(row)]))
+    layout = Layout(tuple(lists), _runs(packed.rows[0]) if _sees_photos_whole(model) else None)
+    with packed.with_photos(model, features):
+        out = model(
+            input_ids=packed.ids,
+            attention_mask=torch.zeros(1, 1, 1, 1, device=packed.ids.device),  # of four dimensions: ours to care for
+            position_ids=positions(model, prompts, features)[..., row, column].unsqueeze(-2),
+            use_cache=False,
+            georanker_layout=layout,
+            **photo_inputs(model, packed),
+        )
+    if layout.layers != model.get_decoder().config.num_hidden_layers:
+        raise NotShareableError("some of its layers do more than attend")
+    hidden: Tensor = out.last_hidden_state[0, row.new_tensor(lasts)]
+    return hidden
+
+
+class NotShareableError(Exception):
+    """A model whose candidates cannot share what they have in common."""
+
+
+def shared_tokens(prompts: Prompts, some: slice) -> int:
+    """Return how many tokens the prompts begin with alike, not counting the last of any."""
+    ids, rows = prompts.ids[some], prompts.rows[some]
+    if len(ids) == 1:
+        return 0
+    alike = ((ids == ids[:1]) & (rows == rows[:1])).all(0)
+    return min(int(alike.long().cumprod(0).sum()), int(prompts.lengths[some].min()) - 1)
+
+
+def _runs(rows: Tensor) -> Tensor:
+    """Return for each token the number of the run of photo tokens that it is in, -1 for text."""
+    is_photo = rows >= 0
+    starts = is_photo & ~torch.cat([is_photo.new_zeros(1), is_photo[:-1]])
+    return starts.long().cumsum(0).sub(1).masked_fill(~is_photo, -1)
+
+
+def _sees_photos_whole(model: Any) -> bool:
+    return "token_type_ids" in inspect.signature(model.forward).parameters

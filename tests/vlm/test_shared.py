@@ -1,0 +1,159 @@
+"""What candidates share is computed once, and changes no number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from georanker.backbones.vlm import VLMBackbone
+from georanker.vlm.language import Prompts, last_hidden
+from georanker.vlm.language_model import _full_portions, _shared_portions
+from georanker.vlm.shared import SharedList, shared_tokens
+from tests.tiny_vlms import FAMILIES, tiny_vlm
+from tests.vlm_world import NOT_SHARED, Album, awaken, scored, some_lists
+
+Tiny = Callable[[str], Path]
+LINEAR = ("qwen3_5",)  # its linear attention keeps a state, which no row of several prompts can hold
+
+
+@pytest.mark.filterwarnings(NOT_SHARED)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_who_shares(family: str, tiny: Tiny) -> None:
+    backbone = awaken(VLMBackbone(str(tiny(family)))).eval()
+    scored(backbone, some_lists(Album()))
+    assert backbone.language.shares == (family not in LINEAR)
+
+
+def test_who_cannot_share_says_so_once(tiny: Tiny) -> None:
+    backbone = awaken(VLMBackbone(str(tiny("qwen3_5")))).eval()
+    lists = some_lists(Album())
+    with pytest.warns(UserWarning, match="qwen3_5.*computed for each of them, since some of its layers do more"):
+        first = scored(backbone, lists)
+    torch.testing.assert_close(scored(backbone, lists), first)  # and pytest makes an error of a second warning
+
+
+def test_fewer_tokens_are_computed(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = some_lists(Album())
+    read: dict[bool, int] = {}
+    for share in (True, False):
+        backbone = awaken(VLMBackbone(str(tiny("qwen2_vl")), share=share)).eval()
+        scored(backbone, lists)  # the first call compares both ways
+        layer = backbone.model.get_decoder().layers[0]
+        seen: list[int] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(layer, "forward", _counted(layer.forward, seen))
+            scored(backbone, lists)
+        read[share] = sum(seen)
+    lengths = VLMBackbone(str(tiny("qwen2_vl"))).collator(lists).inputs["lengths"]
+    assert read[True] < 0.8 * int(lengths.sum()) <= 0.8 * read[False]
+
+
+def _counted(forward: Callable[..., object], seen: list[int]) -> Callable[..., object]:
+    def wrapped(hidden: torch.Tensor, *args: object, **kwargs: object) -> object:
+        seen.append(hidden.shape[0] * hidden.shape[1])
+        return forward(hidden, *args, **kwargs)
+
+    return wrapped
+
+
+def test_a_window_shorter_than_the_prompt(tmp_path: Path) -> None:
+    folder = tiny_vlm("gemma3", tmp_path / "gemma3")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["sliding_window"] = 16
+    (folder / "config.json").write_text(json.dumps(config))
+    lists = some_lists(Album())
+    shared, plain = (awaken(VLMBackbone(str(folder), share=share)).eval() for share in (True, False))
+    torch.testing.assert_close(scored(shared, lists), scored(plain, lists), rtol=0, atol=1e-5)
+    assert shared.language.shares
+    wide = awaken(VLMBackbone(str(tiny_vlm("gemma3", tmp_path / "wide")))).eval()
+    assert (scored(wide, lists) - scored(shared, lists)).abs().max() > 1e-3  # the window does something
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "gemma3"])
+def test_whoever_else_uses_the_model_meets_its_usual_attention(family: str, tiny: Tiny) -> None:
+    lists = some_lists(Album())
+    shared, plain = (VLMBackbone(str(tiny(family)), share=share).eval() for share in (True, False))
+    batch = plain.collator(lists)
+    there = batch.inputs["lengths"] > 0
+    prompts = Prompts(batch.inputs["ids"][there], batch.inputs["rows"][there], batch.inputs["lengths"][there])
+    states = []
+    with torch.no_grad():
+        for backbone in (shared, plain):
+            features = backbone._features(batch)
+            states.append(last_hidden(backbone.model.base_model, prompts, features))
+    torch.testing.assert_close(*states)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in LINEAR])
+def test_in_bfloat16_only_what_is_near_changes_places(family: str, tiny: Tiny) -> None:
+    lists = some_lists(Album())
+    made = [VLMBackbone(str(tiny(family)), dtype="bfloat16", share=share).eval() for share in (True, False)]
+    shared, plain = (scored(awaken(backbone), lists) for backbone in made)
+    assert made[0].language.shares
+    # A head of N(0, 1) on H states of about 1, each off by some 2^-8 of itself after two layers.
+    resolution = (
+        4 * 2**-8 * float(plain.abs().max().clamp(min=made[1].model.config.get_text_config().hidden_size ** 0.5))
+    )
+    assert (shared - plain).abs().max() < resolution
+    ahead = plain[:, None] - plain > 2 * resolution
+    assert ahead.any()
+    assert (shared[:, None] > shared)[ahead].all()
+
+
+@st.composite
+def some_prompts(draw: st.DrawFn) -> tuple[Prompts, list[int]]:
+    """Lists of prompts that begin alike."""
+    sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    rows: list[list[int]] = []
+    for size in sizes:
+        prefix = draw(st.lists(st.integers(1, 3), max_size=6))
+        rests = draw(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=5), min_size=size, max_size=size))
+        rows += [prefix + rest for rest in rests]
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+    return Prompts(ids, torch.full_like(ids, -1), torch.tensor([len(row) for row in rows])), sizes
+
+
+@given(some_prompts())
+@settings(max_examples=100, deadline=None)
+def test_what_is_shared_is_the_longest_common_beginning(made: tuple[Prompts, list[int]]) -> None:
+    prompts, sizes = made
+    first = 0
+    for size in sizes:
+        rows = [prompts.ids[n, : prompts.lengths[n]].tolist() for n in range(first, first + size)]
+        shared = shared_tokens(prompts, slice(first, first + size))
+        assert all(row[:shared] == rows[0][:shared] for row in rows)
+        assert all(len(row) > shared for row in rows)
+        if size > 1 and all(len(row) > shared + 1 for row in rows):
+            assert len({row[shared] for row in rows}) > 1
+        first += size
+
+
+@given(some_prompts(), st.integers(1, 40))
+@settings(max_examples=100, deadline=None)
+def test_portions_hold_each_prompt_once_and_keep_to_the_budget(made: tuple[Prompts, list[int]], budget: int) -> None:
+    prompts, sizes = made
+    rows = [prompts.ids[n, : prompts.lengths[n]].tolist() for n in range(len(prompts))]
+    full = list(_full_portions(prompts, budget))
+    assert [some.ids[n, : some.lengths[n]].tolist() for some in full for n in range(len(some))] == rows
+    assert all(len(some) == 1 or some.ids.numel() <= budget for some in full)
+    shared = list(_shared_portions(prompts, sizes, budget))
+    assert [some.ids[n, : some.lengths[n]].tolist() for some, _ in shared for n in range(len(some))] == rows
+    assert all(sum(counts) == len(some) for some, counts in shared)
+    for some, counts in shared:
+        cost = first = 0
+        for count in counts:
+            common = shared_tokens(some, slice(first, first + count))
+            cost += int(some.lengths[first : first + count].sum()) - common * (count - 1)
+            first += count
+        assert len(some) == 1 or cost <= budget
+
+
+def test_a_list_ends_after_its_last_rest() -> None:
+    assert SharedList(10, 5, (2, 3)).end == 20
