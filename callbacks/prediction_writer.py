@@ -13,7 +13,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from georanker.answers import AnswerParts, fingerprint, row
-from georanker.candidates import CandidatesFile
+from georanker.candidate_table import CandidateTable
 from georanker.data.base import GeoDataModule
 from georanker.types import GeorankerError, Localization
 
@@ -57,7 +57,7 @@ class PredictionWriter(Callback):
         data.unanswered = functools.partial(self._begin, trainer, pl_module)
         data.allow_zero_length_dataloader_with_multiple_devices = True  # one photo may be left for two processes
 
-    def _begin(self, trainer: L.Trainer, pl_module: L.LightningModule, lists: CandidatesFile) -> list[int]:
+    def _begin(self, trainer: L.Trainer, pl_module: L.LightningModule, lists: CandidateTable) -> list[int]:
         """Find out what was answered before, and return the rows that are left, the same in each process."""
         self._target = Path(self.path or Path(trainer.default_root_dir) / "predictions.parquet")
         self._photo_ids = lists.photo_ids
@@ -82,12 +82,12 @@ class PredictionWriter(Callback):
         self._parts, self._rows, self._written_at = parts, [], time.monotonic()
         return left
 
-    def _left(self, parts: AnswerParts, lists: CandidatesFile) -> list[int]:
+    def _left(self, parts: AnswerParts, lists: CandidateTable) -> list[int]:
         seen: dict[str, int] = {}
         for at, photo_id in enumerate(self._photo_ids):
             if seen.setdefault(photo_id, at) != at:
                 raise GeorankerError(
-                    f"candidates file {lists.path}: photo {photo_id} stands in rows {seen[photo_id]} and {at}; answers "
+                    f"{lists.origin}: photo {photo_id} stands in rows {seen[photo_id]} and {at}; answers "
                     "are told apart by the photo's id, so each may stand there once"
                 )
         if self._trial:

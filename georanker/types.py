@@ -46,6 +46,7 @@ class Place:
     city: str = ""
     state: str = ""
     country: str = ""
+    continent: str = ""
 
     def __post_init__(self) -> None:
         # `not <=` is also true for NaN, which would otherwise travel on as a silent number.

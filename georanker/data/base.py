@@ -18,18 +18,19 @@ from lightning.pytorch.loops.progress import _ProcessedTracker
 from lightning.pytorch.plugins.precision import Precision
 from torch.utils.data import DataLoader, Subset
 
+from georanker.candidate_table import CandidateTable
 from georanker.candidates import CandidatesFile
 from georanker.data.epoch_sampler import EpochSampler
 from georanker.types import Batch, CandidateList, GeorankerError, Photo, PhotoSource, RankingBatch
 
 Collator = Callable[[Any], Batch]
-_NO_COLLATOR = "data.collator is not set; the command line takes it from the model"
 
 
 class GeoDataModule(L.LightningDataModule, ABC):
     """Photos of a benchmark, in the splits gallery, retriever_train, train, val and test.
 
-    Without candidates its loaders give photos, for retrievers; with candidates they give candidate lists, for rankers.
+    Without candidates its loaders give photos, for retrievers; with candidates, from candidates files or from the
+    benchmark's own files, they give candidate lists, for rankers.
 
     Args:
         candidates: the folder with the candidates files train.parquet, val.parquet and test.parquet.
@@ -43,7 +44,7 @@ class GeoDataModule(L.LightningDataModule, ABC):
     """Holds the bytes of the photos that are asked about."""
     gallery_source: PhotoSource | None = None
     """Holds the bytes of the gallery's photos."""
-    unanswered: Callable[[CandidatesFile], Sequence[int]] | None = None
+    unanswered: Callable[[CandidateTable], Sequence[int]] | None = None
     """Chooses the rows that `predict` asks for; a callback that goes on with earlier answers sets it. None for all."""
     answered: int = 0
     """The lists that the loader of `predict` leaves out, since they were answered before."""
@@ -75,10 +76,20 @@ class GeoDataModule(L.LightningDataModule, ABC):
             GeorankerError: the benchmark has no such split.
         """
 
-    def lists(self, split: str) -> CandidatesFile:
-        """Return the candidate lists of a split, from its candidates file."""
-        if self.candidates is None:
+    def own_lists(self, split: str) -> CandidateTable | None:
+        """Return the candidate lists that the benchmark's own files hold for a split; None if they hold none."""
+        return None
+
+    def lists(self, split: str) -> CandidateTable:
+        """Return the candidate lists of a split, from its candidates file, or else from the benchmark's own files."""
+        found = self._lists(split)
+        if found is None:
             raise GeorankerError("data.candidates is not set: name the folder that `georanker retrieve` wrote")
+        return found
+
+    def _lists(self, split: str) -> CandidateTable | None:
+        if self.candidates is None:
+            return None if getattr(self.collator, "reads_photos", False) else self.own_lists(split)
         return CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
 
     def loader(
@@ -127,16 +138,20 @@ class GeoDataModule(L.LightningDataModule, ABC):
         epoch, read = divmod(progress.processed, max(1, in_epoch))
         return epoch, read * self.batch_size
 
-    def _loader(self, split: str, shuffle: bool = False, keep_lists: bool = False) -> DataLoader[Any]:
+    def _given_collator(self) -> Collator:
         if self.collator is None:
-            raise GeorankerError(_NO_COLLATOR)
-        if self.candidates is None:
-            return self.loader(self.photos(split), self.collator, shuffle)
-        return self.loader(self.lists(split), _KeepLists(self.collator) if keep_lists else self.collator, shuffle)
+            raise GeorankerError("data.collator is not set; the command line takes it from the model")
+        return self.collator
+
+    def _loader(self, split: str) -> DataLoader[Any]:
+        lists = self._lists(split)
+        return self.loader(self.photos(split) if lists is None else lists, self._given_collator())
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the mixed photos of retriever_train, or the mixed lists of train."""
-        return self._loader("train" if self.candidates else "retriever_train", shuffle=True)
+        lists = self._lists("train")
+        items = self.photos("retriever_train") if lists is None else lists
+        return self.loader(items, self._given_collator(), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the split val."""
@@ -152,19 +167,18 @@ class GeoDataModule(L.LightningDataModule, ABC):
         Returns:
             A loader; no loader if all is answered.
         """
-        if self.unanswered is None:
-            loader = self._loader("test", keep_lists=True)
-            self.answered, self.left = 0, len(loader.dataset)  # type: ignore[arg-type]
-            return loader
-        if self.collator is None:
-            raise GeorankerError(_NO_COLLATOR)
-        lists = self.lists("test")
-        rows = self.unanswered(lists)
-        self.answered, self.left = len(lists) - len(rows), len(rows)
-        return self.loader(Subset(lists, rows), _KeepLists(self.collator)) if rows else []  # type: ignore[arg-type]
+        collator, lists = self._given_collator(), self._lists("test")
+        if self.unanswered is not None:
+            lists = self.lists("test")
+            rows = self.unanswered(lists)
+            self.answered, self.left = len(lists) - len(rows), len(rows)
+            return self.loader(Subset(lists, rows), _KeepLists(collator)) if rows else []  # type: ignore[arg-type]
+        items = self.photos("test") if lists is None else lists
+        self.answered, self.left = 0, len(items)
+        return self.loader(items, collator if lists is None else _KeepLists(collator))
 
-    def fingerprint(self, lists: CandidatesFile) -> str:
-        """Return what tells these lists and their photos from others: a hash of the file and of this data's settings.
+    def fingerprint(self, lists: CandidateTable) -> str:
+        """Return what tells these lists and their photos from others: a hash of the lists and of this data's settings.
 
         Paths are left out, so that data can move, and so is what only says how they are loaded.
         """

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 from torch.utils.data import DataLoader
 
-from georanker.candidates import CandidatesFile
+from georanker.candidate_table import CandidateTable
 from georanker.data.base import Collator, GeoDataModule
 from georanker.data.blue_marble_tiles import BlueMarbleTiles
 from georanker.types import CandidateList, GeorankerError, Photo, Place
@@ -93,7 +93,7 @@ class BlueMarble(GeoDataModule):
             raise GeorankerError(f"Blue Marble has no split {split!r}; it has {', '.join(self.sizes)}")
         return _Tiles(self.tiles, split, self.sizes[split])
 
-    def lists(self, split: str) -> CandidatesFile:
+    def lists(self, split: str) -> CandidateTable:
         """Return the candidate lists of a split.
 
         Raises:
