@@ -20,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from transformers import AutoModelForImageTextToText
 
 from georanker.backbones.vlm import VLMBackbone
 from georanker.prompts.base import Prompt
@@ -29,6 +30,7 @@ from tests import tiny_vlms
 
 ROOT = Path(__file__).parent.parent
 Figure = int | float
+_WORDS = 2048
 JPEG_QUALITY = 75  # of the paper's code
 SIZES = [(500, 375), (375, 500), (500, 333), (500, 400)]  # of the photos of MP-16, about
 NAMES = [
@@ -89,12 +91,22 @@ def make_lists(photos: Folder, queries: int, candidates: int, negatives: int = 5
 
 
 def make_model(folder: Path) -> Path:
-    """Write a Qwen2-VL of 10 million random parameters, whose tokenizer takes digits and words as the real one does."""
+    """Write a Qwen2-VL of 10 million random parameters, whose tokenizer takes digits and words as the real one does.
+
+    Its vocabulary has the share of the language model's products that Qwen2-VL-7B's has, 8 %: the public way computes
+    them.
+    """
     words = " ".join(" ".join(names) for names in NAMES)
     asked = "How far is this place from latitude: , longitude: , ? Negative examples: latitude: ; latitude: -"
     system = "system You are a helpful assistant. user assistant"
     with _changed(tiny_vlms, "SENTENCES", ["Yes", "No", f" {words} {asked}", f"{words} {asked}", system]):
-        return tiny_vlms.tiny_vlm("qwen2_vl", folder, hidden_size=256, layers=8)
+        tiny_vlms.tiny_vlm("qwen2_vl", folder, hidden_size=256, layers=8)
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model.resize_token_embeddings(_WORDS, mean_resizing=False)
+    model.save_pretrained(folder)
+    return folder
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from georanker.vlm.patch_embedding import multiplied_patches
+
 KEY, TEXT = "key", "text"
 """What a photo brings along whose features are to be kept: their name, and what takes its place in a prompt."""
 
@@ -78,7 +80,8 @@ def photo_features(model: Any, photos: Sequence[Mapping[str, Tensor]], counts: T
     for numbers in portions:
         names = photos[numbers[0]].keys() - {KEY, TEXT}
         inputs = {name: torch.cat([photos[number][name] for number in numbers]) for name in names}
-        out = model.get_image_features(**inputs, return_dict=True)
+        with multiplied_patches(model):
+            out = model.get_image_features(**inputs, return_dict=True)
         given = [out.pooler_output, *(getattr(out, "deepstack_features", None) or ())]
         listed = tuple(not isinstance(level, Tensor) for level in given)
         split = [torch.split(_rows(level), [sizes[number] for number in numbers]) for level in given]

@@ -9,7 +9,8 @@ in a backward pass and with gradient checkpointing, since there is no cache.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +48,8 @@ class Layout:
     lists: tuple[SharedList, ...]
     photos: Tensor | None
     """(T,) for models whose photos' tokens see each other: which of a photo's runs a token is in, -1 for text."""
+    last_layer: int = 0
+    """Which layer is the last, of which only the last token of each prompt is wanted; 0 if all layers are wanted."""
     layers: int = 0
     """How many layers have asked."""
     masks: dict[tuple[int, int | None], tuple[Tensor | None, Tensor]] = field(default_factory=dict)
@@ -126,42 +129,67 @@ def shared_attention(
             module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **others
         )
         return usual
-    georanker_layout.layers += 1
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    layout = georanker_layout
+    layout.layers += 1
+    groups, together = key.shape[1], query.shape[1] // key.shape[1]
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
 
-    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        q, k, v = (tensor.transpose(1, 2) for tensor in (q, k, v))
+    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        """Let (N, R, H, D) queries see (N, S, G, D) keys: the heads of a group stand one below the other."""
+        below = q.unflatten(2, (groups, together)).permute(0, 2, 3, 1, 4).flatten(2, 3)
         seen = nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=dropout, scale=scaling
+            below,
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            attn_mask=mask.repeat(1, 1, together, 1),
+            dropout_p=dropout,
+            scale=scaling,
         )
-        return seen.transpose(1, 2)
+        return seen.unflatten(2, (together, -1)).permute(0, 3, 1, 2, 4).flatten(2, 3)
 
     out: list[Tensor] = []
-    for number, where in enumerate(georanker_layout.lists):
-        causal, rest_mask = georanker_layout.mask(number, sliding_window, query.device)
+    for number, where in enumerate(layout.lists):
+        causal, rest_mask = layout.mask(number, sliding_window, query.device)
         shared, rests = slice(where.start, where.start + where.shared), slice(where.start + where.shared, where.end)
-        if where.shared:
-            out.append(attend(q[None, shared], k[None, shared], v[None, shared], causal)[0])
-        padded = [
-            pad_sequence(list(torch.split(tensor[rests], list(where.rests))), batch_first=True) for tensor in (q, k, v)
-        ]
+        parts = (torch.split(tensor[rests], list(where.rests)) for tensor in (q, k, v))
+        asked, own_keys, own_values = (pad_sequence(list(part), batch_first=True) for part in parts)
         before = [tensor[None, shared].expand(len(where.rests), -1, -1, -1) for tensor in (k, v)]
-        keys, values = (torch.cat([first, rest], dim=1) for first, rest in zip(before, padded[1:], strict=True))
+        keys, values = torch.cat([before[0], own_keys], dim=1), torch.cat([before[1], own_values], dim=1)
+        if layout.layers == layout.last_layer:
+            each, last = torch.arange(len(where.rests)), torch.tensor(where.rests) - 1
+            mask = rest_mask.expand(len(where.rests), -1, -1, -1)[each, :, last].unsqueeze(2)
+            seen = attend(asked[each, last].unsqueeze(1), keys, values, mask)
+            whole = q.new_zeros(where.end - where.start, *q.shape[1:])
+            whole[where.shared + last.add(1).cumsum(0) - 1] = seen[:, 0]
+            out.append(whole)
+            continue
+        if where.shared:
+            heads = [tensor[shared].repeat_interleave(together, dim=1) for tensor in (k, v)]
+            out.append(_attend_to_itself(q[shared], heads[0], heads[1], causal, dropout, scaling))
         longest = max(where.rests)
-        blocks = [slice(begin, min(begin + _BLOCK, longest)) for begin in range(0, longest, _BLOCK)]
+        size = _BLOCK if layout.photos is None else longest  # the tokens of a photo may see beyond their block
+        blocks = [slice(begin, min(begin + size, longest)) for begin in range(0, longest, size)]
         ends = [where.shared + block.stop for block in blocks]  # nothing in a block sees beyond its end
         seen = torch.cat(
             [
-                attend(padded[0][:, block], keys[:, :end], values[:, :end], rest_mask[:, :, block, :end])
+                attend(asked[:, block], keys[:, :end], values[:, :end], rest_mask[:, :, block, :end])
                 for block, end in zip(blocks, ends, strict=True)
             ],
             dim=1,
         )
         out += [row[:length] for row, length in zip(seen, where.rests, strict=True)]
     return torch.cat(out)[None], None
+
+
+def _attend_to_itself(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, scaling: float | None
+) -> Tensor:
+    """Return (S, H, D) of as many queries, keys and values; causal without a mask."""
+    q, k, v = (tensor.transpose(0, 1)[None] for tensor in (query, key, value))
+    seen = nn.functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=dropout, scale=scaling
+    )
+    return seen[0].transpose(0, 1)
 
 
 def shared_last_hidden(model: Any, prompts: Prompts, sizes: Sequence[int], features: PhotoFeatures | None) -> Tensor:
@@ -197,8 +225,15 @@ def shared_last_hidden(model: Any, prompts: Prompts, sizes: Sequence[int], featu
         first, start = first + size, where.end
     row, column = torch.cat(rows), torch.cat(columns)
     packed = Prompts(prompts.ids[row, column][None], prompts.rows[row, column][None], row.new_tensor([len(row)]))
-    layout = Layout(tuple(lists), _runs(packed.rows[0]) if _sees_photos_whole(model) else None)
-    with packed.with_photos(model, features):
+    layers = model.get_decoder().layers
+    trimmed = not torch.is_grad_enabled()  # gradient checkpointing would come back when the last layer is whole again
+    layout = Layout(
+        tuple(lists),
+        _runs(packed.rows[0]) if _sees_photos_whole(model) else None,
+        last_layer=len(layers) if trimmed else 0,
+    )
+    wanted = row.new_tensor(lasts)
+    with packed.with_photos(model, features), _only_at(layers[-1], wanted) if trimmed else nullcontext():
         out = model(
             input_ids=packed.ids,
             attention_mask=torch.zeros(1, 1, 1, 1, device=packed.ids.device),  # of four dimensions: ours to care for
@@ -209,8 +244,29 @@ def shared_last_hidden(model: Any, prompts: Prompts, sizes: Sequence[int], featu
         )
     if layout.layers != model.get_decoder().config.num_hidden_layers:
         raise NotShareableError("some of its layers do more than attend")
-    hidden: Tensor = out.last_hidden_state[0, row.new_tensor(lasts)]
+    hidden: Tensor = out.last_hidden_state[0, wanted]
     return hidden
+
+
+@contextmanager
+def _only_at(layer: nn.Module, places: Tensor) -> Iterator[None]:
+    """Let the MLP of a layer read some tokens only; the others, whose states nobody wants, get zeros."""
+    mlp = getattr(layer, "mlp", None)
+    sizes: list[torch.Size] = []
+
+    def some(_: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+        sizes.append(given[0].shape)
+        return (given[0][:, places],)
+
+    def all_again(_: nn.Module, given: tuple[Tensor], made: Tensor) -> Tensor:
+        return made.new_zeros(sizes.pop()).index_copy(1, places, made)
+
+    hooks = [mlp.register_forward_pre_hook(some), mlp.register_forward_hook(all_again)] if mlp is not None else []
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class NotShareableError(Exception):

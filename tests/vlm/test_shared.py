@@ -54,6 +54,29 @@ def test_fewer_tokens_are_computed(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) 
     assert read[True] < 0.8 * int(lengths.sum()) <= 0.8 * read[False]
 
 
+@pytest.mark.parametrize("family", ["qwen2_vl", "gemma3", "qwen3_vl"])
+def test_long_rests_are_read_in_blocks(family: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a block holds: where the tokens of a photo see each other, they may lie in several."""
+    lists = some_lists(Album())
+    plain = awaken(VLMBackbone(str(tiny(family)), share=False)).eval()
+    monkeypatch.setattr("georanker.vlm.shared._BLOCK", 3)
+    backbone = awaken(VLMBackbone(str(tiny(family)))).eval()
+    torch.testing.assert_close(scored(backbone, lists), scored(plain, lists), rtol=0, atol=1e-5)
+    assert backbone.language.shares
+
+
+def test_the_last_layer_reads_the_last_tokens_only(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = some_lists(Album())
+    backbone = awaken(VLMBackbone(str(tiny("qwen2_vl")))).eval()
+    scored(backbone, lists)
+    read: list[list[int]] = [[], []]
+    for layer, seen in zip(backbone.model.get_decoder().layers, read, strict=True):
+        monkeypatch.setattr(layer.mlp.gate_proj, "forward", _counted(layer.mlp.gate_proj.forward, seen))
+    scored(backbone, lists)
+    assert read[1] == [sum(map(len, lists))]
+    assert read[0][0] > 3 * read[1][0]
+
+
 def _counted(forward: Callable[..., object], seen: list[int]) -> Callable[..., object]:
     def wrapped(hidden: torch.Tensor, *args: object, **kwargs: object) -> object:
         seen.append(hidden.shape[0] * hidden.shape[1])
