@@ -45,7 +45,9 @@ def add_adapter(model: Any, config: LoraConfig) -> LoraConfig:
     from peft import inject_adapter_in_model
 
     used = copy.copy(config)
-    used.modules_to_save = None
+    if used.bias != "none" or set(used.modules_to_save or ()) - {_HEAD}:
+        raise GeorankerError("lora: bias and modules_to_save would be lost; only low-rank matrices are trained")
+    used.modules_to_save = None  # the head is ours to save
     if used.target_modules == _ALL or not isinstance(used.target_modules, str):
         (language,) = (name for name, module in model.named_modules() if module is model.get_decoder())
         names = "|".join(map(re.escape, _names(model.get_decoder(), used.target_modules)))

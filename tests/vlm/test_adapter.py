@@ -124,6 +124,8 @@ HAS_NOT = ", which the language model has not; it has down_proj, gate_proj"
         ({"target_modules": r".*\.nothing"}, "Target modules .* not found in the base model"),
         ({"target_modules": "("}, r"missing \), unterminated subpattern at position 0"),
         ({"target_modules": ["q_proj"], "r": 0}, "`r` should be a positive integer value but the value passed is 0"),
+        ({"target_modules": ["q_proj"], "bias": "all"}, "bias and modules_to_save would be lost"),
+        ({"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}, "bias and modules_to_save would be lost"),
     ],
 )
 def test_what_cannot_be_adapted_is_said_in_a_line(lora: dict[str, Any], said: str, tiny: Tiny) -> None:
