@@ -74,6 +74,8 @@ def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
 
 
 def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
+    from argparse import SUPPRESS
+
     from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # public, but not marked as exported
 
     from georanker.config_error import explain
@@ -86,12 +88,27 @@ def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
     parser = ShortErrors(prog=f"georanker {name}", description=(inspect.getdoc(verb) or "").partition("Args:")[0])
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML with these options")
     parser.add_function_arguments(verb, as_group=False, sub_configs=True)
+    options = inspect.signature(verb).parameters
+    if "data" in options:  # an experiment, and the config.yaml of a run, say more than a verb asks for
+        for part in {"seed_everything", "trainer", "model", "ckpt_path", "weights_only"} - options.keys():
+            parser.add_argument(f"--{part}", help=SUPPRESS)
+    parameters = inspect.signature(verb).parameters
+    positional = [name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_POSITIONAL]
+    for name in positional:
+        parser.add_argument(name, nargs="+", type=str, help=_described(verb, name))
     config = parser.parse_args(list(args))
     try:
         built = parser.instantiate(config)
     except ValueError as error:
         raise GeorankerError(explain(str(error), args, ())) from error
-    verb(**{option: built[option] for option in inspect.signature(verb).parameters})
+    given = [each for name in positional for each in built[name]]
+    verb(*given, **{option: built[option] for option in parameters if option not in positional})
+
+
+def _described(verb: Callable[..., object], name: str) -> str:
+    """Return what a verb's docstring says of an argument, which jsonargparse looks up for options only."""
+    found = re.search(rf"^ *{name}: (.*)", inspect.getdoc(verb) or "", re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _verbs() -> dict[str, Callable[..., object]]:

@@ -1,0 +1,165 @@
+"""Walks through a benchmark, split by split, and opens what checks look at."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from georanker.candidate_table import SCHEMA
+from georanker.checks.base import Finding, Lists, Look, Split, found
+from georanker.checks.photo_looks import PhotoLooks
+from georanker.data.base import GeoDataModule
+from georanker.types import GeorankerError, Photo, PhotoSource
+
+SPLITS = ("gallery", "retriever_train", "train", "val", "test")
+_NO_SPLIT = "a split that no benchmark has"
+
+
+class DataWalk:
+    """Opens the splits of a benchmark; what cannot be opened is a finding, and the walk goes on.
+
+    Args:
+        data: the benchmark.
+        photos: how many photos of each split are read, evenly spread; None for all.
+    """
+
+    def __init__(self, data: GeoDataModule, photos: int | None = None) -> None:
+        if photos is not None and photos < 0:
+            raise GeorankerError(f"photos is {photos}: give how many photos of each split to read, 0 or more")
+        self.data = data
+        self.sample = photos
+        self.findings: list[Finding] = []
+        """What could not be opened."""
+
+    def splits(self, names: Sequence[str] | None = None) -> list[Split]:
+        """Open splits, and read their photos and those of their candidates.
+
+        Args:
+            names: those to look at; None for all that the benchmark has.
+
+        Raises:
+            GeorankerError: nothing can be opened; what the benchmark itself says of that.
+        """
+        opened = [split for name in names or SPLITS if (split := self._opened(name, names is not None)) is not None]
+        if not opened and not self.findings:
+            self.data.photos(SPLITS[-1])  # raises, and says why
+        folder = self.data.candidates
+        if folder is not None and not any((folder / f"{name}.parquet").exists() for name in SPLITS):
+            fix = "make them with `georanker retrieve`, or leave data.candidates out"
+            told = f"{folder} holds no train.parquet, val.parquet or test.parquet"
+            self.findings += found("all", "folders of candidates without candidates", [told], fix)
+        gallery = {id_: look for split in opened if split.name == "gallery" for id_, look in split.looks.items()}
+        return [replace(split, candidate_looks=self._candidates(split, gallery)) for split in opened]
+
+    def _opened(self, name: str, wanted: bool) -> Split | None:
+        with _heard() as warnings:
+            try:
+                photos = self.data.photos(name)
+            except GeorankerError as error:
+                if wanted or not self._is_absent(name, error):
+                    self.findings += found(name, "splits that cannot be opened", [error], _fix(error))
+                return None
+            lists = self._lists(name)
+        fix = "rows and photos that are left out count as mistakes here; correct what is named"
+        self.findings += found(name, "warnings when it was opened", warnings, fix)
+        listed = list(photos)
+        places = [(photo.place.latitude, photo.place.longitude) if photo.place else (np.nan,) * 2 for photo in listed]
+        return Split(
+            name,
+            [photo.id for photo in listed],
+            np.array(places, np.float64).reshape(-1, 2),
+            [photo.place.country if photo.place else "" for photo in listed],
+            lists,
+            self._looks(photos, f"photos of {name}"),
+        )
+
+    def _is_absent(self, name: str, error: GeorankerError) -> bool:
+        """Return whether an error says what a benchmark says of any split that it does not have."""
+        try:
+            self.data.photos(_NO_SPLIT)
+        except GeorankerError as usual:
+            return str(usual).replace(_NO_SPLIT, name) == str(error)
+        return False
+
+    def _lists(self, name: str) -> Lists | None:
+        file = None if self.data.candidates is None else self.data.candidates / f"{name}.parquet"
+        if file is not None and not file.exists():
+            return None
+        try:
+            table = self.data.own_lists(name) if file is None else self.data.lists(name)
+        except GeorankerError as error:
+            self.findings += found(name, "files of lists that cannot be used", [error], _fix(error))
+            return None if file is None else _unchecked(file)
+        return None if table is None else Lists(table.columns, table.origin)
+
+    def _candidates(self, split: Split, gallery: Mapping[str, Look]) -> Mapping[str, Look]:
+        """Return what reading the candidates' photos gave; those of the split gallery were read before."""
+        source = self.data.gallery_source
+        if split.lists is None or source is None:
+            return {}
+        ids = pc.unique(split.lists.candidate_ids.drop_null()).to_pylist()
+        known = {id_: gallery[id_] for id_ in ids if id_ in gallery}
+        photos = [Photo(id_, None, source) for id_ in ids if id_ not in gallery]
+        return known | self._looks(photos, f"candidates' photos of {split.name}")
+
+    def _looks(self, photos: Sequence[Photo], what: str) -> dict[str, Look]:
+        from rich.console import Console
+        from rich.progress import track
+
+        if not len(photos) or photos[0].source is None:
+            return {}
+        chosen = photos
+        if self.sample is not None and self.sample < len(photos):
+            chosen = [photos[at] for at in np.linspace(0, len(photos) - 1, self.sample).astype(int)]
+        batches = self.data.loader(chosen, PhotoLooks.of)
+        looks: dict[str, Look] = {}
+        told, console = f"Reading {len(chosen):,} {what}", Console(stderr=True)
+        for batch in track(batches, told, console=console, transient=True, disable=not console.is_terminal):
+            looks |= dict(zip(batch.photo_ids, batch.looks, strict=True))
+        return looks | (_missing(photos, photos[0].source, looks) if chosen is not photos else {})
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """Give a list that catches what georanker warns of in the block, instead of the terminal."""
+    logger, warnings = logging.getLogger("georanker"), list[str]()
+    handler, propagate = logging.Handler(logging.WARNING), logger.propagate
+    handler.emit = lambda record: warnings.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield warnings
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+def _missing(photos: Sequence[Photo], source: PhotoSource, looks: Mapping[str, Look]) -> dict[str, Look]:
+    """Ask a source that knows what it holds for the photos that the sample left out."""
+    if not isinstance(source, Container):
+        return {}
+    ids = (photo.id for photo in photos)
+    return {id_: Look("is not there", missing=True) for id_ in ids if id_ not in looks and id_ not in source}
+
+
+def _unchecked(file: Path) -> Lists | None:
+    """Open a candidates file whose rows are wrong, so that all of them can be told."""
+    try:
+        table = pq.read_table(file, columns=SCHEMA.names).cast(SCHEMA).combine_chunks()
+        return Lists({name: pa.concat_arrays(table[name].chunks) for name in SCHEMA.names}, str(file))
+    except (OSError, ValueError, pa.ArrowException):
+        return None
+
+
+def _fix(error: GeorankerError) -> str:
+    if "latitude" in str(error) and "outside" in str(error):
+        return "correct or drop these rows; a latitude that would be a longitude is a sign of swapped columns"
+    return "correct what it names, and check again"

@@ -1,0 +1,95 @@
+"""Your own photos in a folder."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from georanker.data.base import Collator, GeoDataModule
+from georanker.exif import read_gps
+from georanker.stores.folder_store import FolderStore
+from georanker.types import GeorankerError, Photo
+
+_SPLITS = ("gallery", "retriever_train", "train", "val", "test")
+
+
+class PhotoFolder(GeoDataModule):
+    """The photos of a folder and of the folders in it; where they were taken is read from their EXIF GPS.
+
+    A folder in `root` that is named gallery, retriever_train, train, val or test is that split. Without any such
+    folder all photos are the split test. A photo's id is its path below `root`; names that start with a dot are left
+    out. A photo without GPS has an unknown place, which is enough to be located but not to train or to be part of a
+    gallery. One whose GPS cannot be (no hemisphere, 91 degrees north, 0, 0) is unknown too, and a warning counts such
+    photos: `georanker check-data` lists them. Truth from a table is the business of GeoTable.
+
+    Args:
+        root: the folder.
+        candidates: the folder with the candidates files; without it the loaders give photos.
+        batch_size: photos or lists in a batch of one process.
+        num_workers: processes that decode photos beside the training.
+        seed: of the order of training; None for that of seed_everything.
+        collator: makes a batch of photos or lists; it comes from the model.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        candidates: Path | None = None,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        seed: int | None = None,
+        collator: Collator | None = None,
+    ) -> None:
+        super().__init__(candidates, batch_size, num_workers, seed, collator)
+        self.save_hyperparameters(ignore=["collator", "candidates", "root"])  # paths would have to be unpickled
+        self.root = Path(root)
+        self.photo_source = self.gallery_source = self._store = FolderStore(self.root)
+        self._photos: dict[str, list[Photo]] = {}
+
+    @functools.cached_property
+    def _ids(self) -> dict[str, Sequence[str]]:
+        """The ids of each split."""
+        ids = self._store.ids()
+        if not ids:
+            raise GeorankerError(f"{self.root}: holds no photo; their names end in .jpg, .png, .webp or the like")
+        below = {split: [id_ for id_ in ids if id_.startswith(f"{split}/")] for split in _SPLITS}
+        splits: dict[str, Sequence[str]] = {split: found for split, found in below.items() if found}
+        if not splits:
+            return {"test": ids}
+        outside = sorted(set(ids).difference(*splits.values()))
+        if outside:
+            logging.getLogger("georanker").warning(
+                "%s: %s photos lie outside of the folders %s and belong to no split; the first is %s",
+                *(self.root, f"{len(outside):,}", ", ".join(splits), outside[0]),
+            )
+        return splits
+
+    def photos(self, split: str) -> Sequence[Photo]:
+        """Return the photos of a split, in the order of their names; their EXIF is read once."""
+        if split not in self._ids:
+            raise GeorankerError(f"{self.root} has no split {split!r}; it has {', '.join(self._ids)}")
+        if split not in self._photos:
+            self._photos[split] = self._with_places(self._ids[split])
+        return self._photos[split]
+
+    def _with_places(self, ids: Sequence[str]) -> list[Photo]:
+        from rich.console import Console
+        from rich.progress import track
+
+        photos, faults = [], []
+        told, console = f"Reading the EXIF of {len(ids):,} photos", Console(stderr=True)
+        for id_ in track(ids, told, console=console, transient=True, disable=not console.is_terminal):
+            place = None
+            try:
+                place = read_gps(self.root / id_)
+            except GeorankerError as error:
+                faults.append(f"{id_}: {error}")
+            photos.append(Photo(id_, place, self._store))
+        if faults:
+            logging.getLogger("georanker").warning(
+                "%s: the place of %s of %s photos is taken as unknown, the first is %s",
+                *(self.root, f"{len(faults):,}", f"{len(ids):,}", faults[0]),
+            )
+        return photos

@@ -1,0 +1,206 @@
+"""`georanker check-data` walks through any benchmark, and its exit status says whether something is wrong."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from georanker.candidate_table import CandidateTable
+from georanker.candidates import write_candidates
+from georanker.cli import main
+from georanker.data.photo_folder import PhotoFolder
+from georanker.types import GeorankerError, Photo
+from georanker.verbs.check_data import check_data
+from tests.conftest import ROOT
+from tests.photos_with_gps import photo_at, picture
+from tests.planted_world import CANDIDATES, Planted, World, checked, planted_world, table
+
+
+@pytest.fixture
+def world() -> World:
+    return planted_world()
+
+
+def test_one_id_in_two_stores_is_no_leak_if_the_bytes_differ(
+    world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).write_bytes(picture("PNG", grey=int(name[0])))
+    other = World({}, {}, [], {"1.png": picture("PNG", grey=9), "2.png": picture("PNG", grey=2)})
+
+    class TwoStores(PhotoFolder):
+        def own_lists(self, split: str) -> CandidateTable | None:
+            world.list_ids, world.truth = ["1.png", "2.png"], np.full((2, 2), np.nan)
+            world.candidate_ids = [name for name in world.list_ids for _ in range(CANDIDATES)]
+            world.candidate_places, world.countries = np.ones((10, 2)), [""] * 10
+            return CandidateTable(table(world), "world", self.photo_source, other)
+
+    data = TwoStores(tmp_path)
+    data.gallery_source = other
+    with pytest.raises(SystemExit):
+        check_data(data)
+    said = capsys.readouterr().out
+    assert f"candidates that are the query's own photo: {CANDIDATES}" in said, "2.png alone has the query's bytes"
+
+
+def test_a_sample_reads_a_few_and_misses_none_that_is_not_there(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del world.data["train/5"]
+    asked: list[str] = []
+    whole = World.read
+
+    class Counted(World):
+        def read(self, photo_id: str) -> bytes:
+            asked.append(photo_id)
+            return whole(self, photo_id)
+
+    world.__class__ = Counted
+    headings, _ = checked(world, capsys, photos=3)
+    assert headings == {"train  photos that are missing: 1"}
+    assert len(asked) <= 3 * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "heading"),
+    [
+        ({"latitude": 139.7, "longitude": 35.7}, "candidates that are not on the Earth: 1"),
+        ({"latitude": float("nan")}, "candidates that are not on the Earth: 1"),
+        ({}, "empty lists: 1"),
+    ],
+)
+def test_a_candidates_file_that_no_reader_takes(
+    changes: dict[str, float],
+    heading: str,
+    small_run: Path,
+    small_data: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lists = pq.read_table(small_run / "candidates/test.parquet")
+    rows = lists.to_pylist()
+    rows[3]["candidates"] = [{**rows[3]["candidates"][0], **changes}] if changes else []
+    pq.write_table(pa.Table.from_pylist(rows, lists.schema), tmp_path / "test.parquet")
+    experiment = ROOT / "configs/experiment/blue_marble_demo.yaml"
+    with pytest.raises(SystemExit) as exit_:
+        main(["check-data", f"--config={experiment}", *small_data, f"--data.candidates={tmp_path}", "--splits=[test]"])
+    assert exit_.value.code == 1
+    said = capsys.readouterr().out
+    assert f"test  {heading}" in said
+    assert "row 3 (photo test/24-3)" in said
+    assert "test  files of lists that cannot be used: 1" in said
+    assert ("were latitude and longitude swapped" in said) == (changes.get("latitude", 0) > 90)
+
+
+@pytest.mark.parametrize("experiment", ["blue_marble_demo", "blue_marble_demo_retriever"])
+def test_blue_marble_is_clean(experiment: str, small_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    config = ROOT / f"configs/experiment/{experiment}.yaml"
+    main(["check-data", f"--config={config}", *small_data, "--photos=8"])
+    said = capsys.readouterr().out
+    assert "nothing is wrong" in said
+    assert re.search(r"^gallery +96 +96 +8 *$", said, re.MULTILINE)
+    assert re.search(r"^test +24 +24 +8 +24 +192 +\d+$", said, re.MULTILINE)
+
+
+def test_a_folder_of_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for at in range(4):
+        (tmp_path / f"{at}.jpg").write_bytes(photo_at(10.0 * at + 1, -20.0, grey=at))
+    command = ["check-data", f"--data={ROOT / 'configs/data/photo_folder.yaml'}", f"--data.root={tmp_path}"]
+    main(command)
+    assert "nothing is wrong" in capsys.readouterr().out
+    (tmp_path / "broken.jpg").write_bytes(b"text")
+    (tmp_path / "zero.jpg").write_bytes(photo_at(0, 0))
+    with pytest.raises(SystemExit) as exit_:
+        main(command)
+    assert exit_.value.code == 1
+    said = capsys.readouterr().out
+    assert "test  photos that are broken: 1" in said
+    assert "test  photos whose EXIF GPS cannot be: 1" in said
+
+
+def test_the_config_of_a_run_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "1.jpg").write_bytes(photo_at(1, 2))
+    trainer = "seed_everything: 3\ntrainer: {max_epochs: 2}\nmodel: {class_path: Ranker}\nckpt_path: null\n"
+    data = f"data: {{class_path: PhotoFolder, init_args: {{root: {tmp_path}}}}}\nweights_only: true\n"
+    (tmp_path / "config.yaml").write_text(trainer + data)
+    main(["check-data", f"--config={tmp_path / 'config.yaml'}"])
+    assert "nothing is wrong" in capsys.readouterr().out
+
+
+def test_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check-data", "--data=PhotoFolder", f"--data.root={tmp_path}"])
+    assert "holds no photo" in capsys.readouterr().err
+
+
+def test_no_candidates_where_the_config_names_them(
+    small_data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = ROOT / "configs/experiment/blue_marble_demo.yaml"
+    with pytest.raises(SystemExit):
+        main(["check-data", f"--config={experiment}", *small_data, f"--data.candidates={tmp_path}", "--photos=1"])
+    assert "folders of candidates without candidates: 1" in capsys.readouterr().out
+
+
+def test_splits_that_are_not_there(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        check_data(Planted(world), splits=["test", "val"])
+    assert "val  splits that cannot be opened: 1\n    there is no split val" in capsys.readouterr().out
+    world.ids = {"another": []}
+    with pytest.raises(GeorankerError, match="there is no split test"):
+        check_data(Planted(world))
+
+
+def test_what_the_data_warns_of_is_wrong(
+    world: World, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Skipping(Planted):
+        def photos(self, split: str) -> Sequence[Photo]:
+            if split == "train":
+                logging.getLogger("georanker").warning("train.csv: 3 of 13 rows are skipped")
+            return super().photos(split)
+
+    with pytest.raises(SystemExit):
+        check_data(Skipping(world))
+    assert "train  warnings when it was opened: 1\n    train.csv: 3 of 13 rows are skipped" in capsys.readouterr().out
+    assert caplog.text == "", "told once"
+    logging.getLogger("georanker").warning("afterwards")
+    assert "afterwards" in caplog.text
+
+
+def test_splits_that_cannot_be_opened(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+
+    class Unreadable(Planted):
+        def photos(self, split: str) -> Sequence[Photo]:
+            if split == "val":
+                raise GeorankerError("val.csv, row 17, LAT: latitude 139.7 is outside [-90, 90] degrees")
+            return super().photos(split)
+
+    with pytest.raises(SystemExit):
+        check_data(Unreadable(world))
+    said = capsys.readouterr().out
+    assert "val  splits that cannot be opened: 1" in said
+    assert "row 17" in said
+    assert "swapped columns" in said
+
+
+def test_photos_must_be_a_number_of_photos(world: World) -> None:
+    with pytest.raises(GeorankerError, match="photos is -1"):
+        check_data(Planted(world), photos=-1)
+
+
+def test_lists_of_a_candidates_folder(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = Planted(world)
+    lists = data.own_lists("test")
+    assert lists is not None
+    write_candidates(tmp_path / "test.parquet", lists, "abc", None)
+    data.candidates = tmp_path
+    check_data(data)
+    assert re.search(r"^test +40 +40 +40 +40 +200 +\d+$", capsys.readouterr().out, re.MULTILINE)
