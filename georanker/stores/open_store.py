@@ -1,0 +1,35 @@
+"""Opens what holds photos, whatever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from georanker.stores.base import PhotoStore
+from georanker.stores.folder_store import FolderStore
+from georanker.stores.tar_store import TarStore
+from georanker.stores.zip_store import ZipStore
+from georanker.types import GeorankerError
+
+_ZIP = (b"PK\3\4", b"PK\5\6")  # how a zip archive begins, with members and without
+
+
+def open_store(path: Path) -> PhotoStore:
+    """Return the photos of a folder, of a tar archive or of a zip archive.
+
+    Args:
+        path: of any of these; an archive is known by its first bytes, not by its name.
+
+    Raises:
+        GeorankerError: there is nothing, or it is neither.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return FolderStore(path)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise GeorankerError(
+            f"{path}: cannot be read ({error.strerror}); name a folder, a .tar or a .zip with photos"
+        ) from error
+    return ZipStore(path) if magic in _ZIP else TarStore(path)
