@@ -64,6 +64,8 @@ def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
     # Lightning asks for more workers than two cores can feed, and for devices that a config leaves out on purpose.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".* available but not used.*")
+    # A checkpoint may come from any run.
+    warnings.filterwarnings("ignore", "The dirpath has changed.*")
     # Lightning 2.6 asks torch 2.13 about its pytrees in a way that torch has renamed.
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
     # What Lightning tells in each run: the machine's devices, the seed, an advertisement, and how it saves.
@@ -87,8 +89,9 @@ def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
     name = verb.__name__.replace("_", "-")
     parser = ShortErrors(prog=f"georanker {name}", description=(inspect.getdoc(verb) or "").partition("Args:")[0])
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML with these options")
-    parser.add_function_arguments(verb, as_group=False, sub_configs=True)
     options = inspect.signature(verb).parameters
+    first = [name for name, option in options.items() if option.kind is option.POSITIONAL_ONLY]
+    parser.add_function_arguments(verb, as_group=False, as_positional=bool(first), sub_configs=True)
     if "data" in options:  # an experiment, and the config.yaml of a run, say more than a verb asks for
         for part in {"seed_everything", "trainer", "model", "ckpt_path", "weights_only"} - options.keys():
             parser.add_argument(f"--{part}", help=SUPPRESS)
@@ -101,8 +104,8 @@ def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
         built = parser.instantiate(config)
     except ValueError as error:
         raise GeorankerError(explain(str(error), args, ())) from error
-    given = [each for name in positional for each in built[name]]
-    verb(*given, **{option: built[option] for option in parameters if option not in positional})
+    given = [*(built[name] for name in first), *(each for name in positional for each in built[name])]
+    verb(*given, **{option: built[option] for option in parameters if option not in (*first, *positional)})
 
 
 def _described(verb: Callable[..., object], name: str) -> str:
@@ -129,10 +132,10 @@ def _overview(verbs: dict[str, Callable[..., object]]) -> str:
             "Where on Earth was this photo taken? Retrieve candidate places, then rank them by how near they are.",
             "",
             "Start here, and steps between training and ranking:",
-            *(f"  {name:12}{line}" for name, line in lines.items()),
+            *(f"  {name:18}{line}" for name, line in lines.items()),
             "",
             "Train and measure what a YAML describes (--config FILE, then any flag):",
-            *(f"  {name:12}{line}" for name, line in TRAINER_COMMANDS.items()),
+            *(f"  {name:18}{line}" for name, line in TRAINER_COMMANDS.items()),
             "",
             "`georanker COMMAND --help` shows the options of a command.",
         ]

@@ -1,9 +1,10 @@
-"""A ranker in a folder: how to build it, as YAML, and its weights."""
+"""Parts in a folder: how to build them, as YAML, and their weights."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
@@ -17,14 +18,33 @@ if TYPE_CHECKING:
     from georanker.backbones.base import Backbone
 
 CONFIG = "ranker.yaml"
+Part = TypeVar("Part")
 
 
 def save_backbone(backbone: Backbone, folder: Path) -> None:
     """Write a backbone, its settings as a YAML that `georanker --model` reads and its weights as safetensors."""
     folder.mkdir(parents=True, exist_ok=True)
     backbone.save_weights(folder)
-    with file_beside(folder / CONFIG) as part:
-        part.write_text(yaml.safe_dump({"backbone": specification(backbone)}, sort_keys=False), encoding="utf-8")
+    write_yaml(folder / CONFIG, {"backbone": specification(backbone)})
+
+
+def write_yaml(path: Path, settings: Mapping[str, object]) -> None:
+    """Write settings, whole or not at all."""
+    with file_beside(path) as part:
+        text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+        part.write_text(text, encoding="utf-8")
+
+
+def read_yaml(path: Path) -> object:
+    """Read settings, which hold no code.
+
+    Raises:
+        GeorankerError: the file is missing, or not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise GeorankerError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
 
 
 def _trusts(settings: object) -> bool:
@@ -32,6 +52,38 @@ def _trusts(settings: object) -> bool:
     if isinstance(settings, dict):
         return bool(settings.get("trust_remote_code")) or any(map(_trusts, settings.values()))
     return isinstance(settings, list) and any(map(_trusts, settings))
+
+
+def build(path: Path, kind: type[Part], name: str, settings: object, model: str) -> Part:
+    """Build a part as settings from a file say.
+
+    Args:
+        path: the file, for errors.
+        kind: the class that the part must be of.
+        name: of the one key of the settings.
+        settings: what the file said.
+        model: what the part belongs to, for errors.
+
+    Raises:
+        GeorankerError: they do not say how to build one, or ask to run code.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument(f"--{name}", type=kind, required=True)
+    try:
+        parsed = parser.parse_object(settings if isinstance(settings, dict) else {})
+        if _trusts(parsed.as_dict()):
+            raise GeorankerError(
+                f"{path}: asks to run code that lies beside its model; if you trust that, build the {name} yourself, "
+                f"with trust_remote_code and adapter={path.parent}"
+            )
+        with quiet_building():
+            part: Part = parser.instantiate_classes(parsed)[name]
+    except (ArgumentError, TypeError, ValueError) as error:
+        why = "; ".join(line.strip() for line in explain(str(error), [str(path)], [name]).splitlines())
+        raise GeorankerError(f"{path}: does not say how to build a {model} ({why.replace(f'{path}, ', '')})") from error
+    return part
 
 
 def load_backbone(source: str | Path) -> Backbone:
@@ -43,29 +95,10 @@ def load_backbone(source: str | Path) -> Backbone:
     Raises:
         GeorankerError: it is not such a folder, or a part of it does not fit.
     """
-    from jsonargparse import ArgumentError, ArgumentParser
-
     from georanker.backbones.base import Backbone
 
     folder = fetch(source)
     path = folder / CONFIG
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--backbone", type=Backbone, required=True)
-    try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise GeorankerError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
-    try:
-        settings = parser.parse_object(read if isinstance(read, dict) else {})
-        if _trusts(settings.as_dict()):
-            raise GeorankerError(
-                f"{path}: asks to run code that lies beside its model; if you trust that, build the backbone yourself, "
-                f"with trust_remote_code and adapter={folder}"
-            )
-        with quiet_building():
-            backbone: Backbone = parser.instantiate_classes(settings).backbone
-    except (ArgumentError, TypeError, ValueError) as error:
-        why = "; ".join(line.strip() for line in explain(str(error), [str(path)], ["backbone"]).splitlines())
-        raise GeorankerError(f"{path}: does not say how to build a ranker ({why.replace(f'{path}, ', '')})") from error
+    backbone: Backbone = build(path, Backbone, "backbone", read_yaml(path), "ranker")  # type: ignore[type-abstract]
     backbone.load_weights(folder)
     return backbone

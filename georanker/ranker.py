@@ -128,16 +128,17 @@ class Ranker(L.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
-    def validation_step(self, batch: RankingBatch, batch_idx: int) -> None:
-        """Count a batch, and log its loss."""
+    def validation_step(self, batch: RankingBatch, batch_idx: int) -> Tensor:
+        """Count a batch, log its loss, and return its (B, K) scores for callbacks."""
         scores = self._count(batch)
         if self.loss is not None:
             loss = self.loss(scores, batch.distances_km, self.backbone.trainable(batch))
             self.log("val/loss", loss, prog_bar=True, batch_size=len(batch), sync_dist=True)
+        return scores
 
-    def test_step(self, batch: RankingBatch, batch_idx: int) -> None:
-        """Count a batch."""
-        self._count(batch)
+    def test_step(self, batch: RankingBatch, batch_idx: int) -> Tensor:
+        """Count a batch, and return its (B, K) scores for callbacks."""
+        return self._count(batch)
 
     def predict_step(self, batch: RankingBatch, batch_idx: int) -> list[Localization]:
         """Return the answer for each photo of a batch that carries its lists."""

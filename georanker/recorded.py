@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -34,14 +34,19 @@ def quiet_building() -> Iterator[None]:
         yield
 
 
-def specification(part: Recorded) -> dict[str, Any]:
+def specification(part: Recorded, without: Collection[str] = ()) -> dict[str, Any]:
     """Return what a YAML would say to build this part: its class_path and its init_args.
+
+    Args:
+        part: what was built.
+        without: arguments to leave out.
 
     Raises:
         GeorankerError: an argument cannot be written as YAML.
     """
     cls = type(part)
-    arguments = {name: _plain(value, f"{cls.__name__}.{name}") for name, value in part._arguments.items()}
+    given = {name: value for name, value in part._arguments.items() if name not in without}
+    arguments = {name: _plain(value, f"{cls.__name__}.{name}") for name, value in given.items()}
     return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}
 
 

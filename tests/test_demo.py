@@ -75,6 +75,11 @@ def test_everything_is_there(experiment: Path, first: subprocess.CompletedProces
     with Image.open(run / "map.png") as image:
         assert image.width > 1000
         assert len(image.convert("RGB").resize((200, 100)).getcolors(20000) or []) > 500
+    page = (run / "report.html").read_text()
+    assert f"report       {Path('runs/one/report.html')}" in first.stdout
+    for answer in ("retrieved", "ranked", "oracle"):
+        assert f'<td class="{answer}">{100 * figures[answer]["acc@2500km"]:.1f}</td>' in page
+    assert page.count("data:image/jpeg;base64,") > 24  # the photos that were asked about, and candidates
     assert list((run / "logs").rglob("events.out.tfevents.*"))
     assert not list(run.rglob("*.part"))
 
@@ -86,7 +91,7 @@ def test_a_second_call_reuses_what_is_finished(experiment: Path, first: subproce
     }
     again = demo(experiment, "runs/one")
     assert again.returncode == 0
-    assert again.stdout.count("done before") == 7
+    assert again.stdout.count("done before") == 8
     assert {path: path.stat().st_mtime_ns for path in files} == files
     table = first.stdout[first.stdout.index("% of photos") :]
     assert again.stdout[again.stdout.index("% of photos") :] == table

@@ -24,20 +24,24 @@ SEES: dict[str, set[str]] = {
     "losses": set(),
     "metrics": set(),
     "encoders": set(),
-    "data": set(),
+    "stores": set(),
+    "checks": {"data"},
+    "data": {"stores"},
     "retrievers": {"encoders"},
     "prompts": set(),
     "heads": set(),
     "vlm": {"prompts", "heads"},
     "backbones": {"encoders", "heads", "prompts", "vlm"},
-    "report": set(),
+    "report": {"metrics"},
 }
 GROUND = {"types", "geodesy", "files", "discovery", "recorded", "hub"}
 BEYOND: dict[str, set[str]] = {
     "losses": set(),
     "metrics": set(),
-    "data": {"candidates"},
-    "retrievers": {"hparams", "schedules"},
+    "checks": {"candidate_table", "exif", "gazetteer"},
+    "data": {"candidate_table", "candidates", "exif", "georanking"},
+    "retrievers": {"hparams", "looks", "pretrained", "schedules"},
+    "report": {"answers", "gazetteer"},
 }
 
 

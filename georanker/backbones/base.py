@@ -20,6 +20,9 @@ WEIGHTS = "backbone.safetensors"
 class Backbone(Recorded, nn.Module, ABC):
     """Scores candidates; it knows neither the loss that trains it nor the metrics that judge it."""
 
+    comes_trained: bool = False
+    """Whether it was built with weights that were trained to score candidates."""
+
     def save_weights(self, folder: Path) -> None:
         """Write the weights, as safetensors."""
         with file_beside(folder / WEIGHTS) as part:

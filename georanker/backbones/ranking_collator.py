@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from georanker.geodesy import geodesic_km
-from georanker.types import CandidateList, RankingBatch
+from georanker.types import CandidateList, Photo, RankingBatch
 
 
 class RankingCollator:
@@ -40,3 +40,7 @@ class RankingCollator:
     def inputs(self, lists: Sequence[CandidateList]) -> dict[str, Tensor]:
         """Return what one backbone needs beside the shared fields."""
         return {}
+
+    def gallery_photos(self, found: CandidateList) -> list[Photo]:
+        """Return the photos that `inputs` would read of a list, without the one that is asked about."""
+        return []

@@ -106,6 +106,7 @@ class VLMBackbone(Backbone):
             folder = fetch(adapter)
             self.lora = add_adapter(self.model, read_config(folder))
             load_adapter(folder, self.model, self.head)
+            self.comes_trained = True
             self._arguments |= {"lora": self.lora, "adapter": None}  # saved again, it needs the old folder no more
         if gradient_checkpointing:
             old = self.model.gradient_checkpointing_enable

@@ -76,6 +76,11 @@ class VLMCollator(RankingCollator):
         }
         return {"ids": ids, "rows": rows, "lengths": lengths, "unread": unread, "counts": counts, **tensors}
 
+    def gallery_photos(self, found: CandidateList) -> list[Photo]:
+        """Return the photos that the prompts show beside the one that is asked about."""
+        parts = [part for candidate in found.candidates for part in self.prompt.parts(found, candidate)]
+        return [part for part in parts if isinstance(part, Photo) and part is not found.photo]
+
     def _prompt(self, found: CandidateList, candidate: Candidate, photos: _Photos) -> PromptTokens | None:
         if candidate.photo is found.photo and candidate.photo is not None:
             candidate = replace(candidate, photo=replace(candidate.photo))  # told apart by which object it is

@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from georanker.recorded import Recorded
 
-class ImageEncoder(nn.Module, ABC):
+
+class ImageEncoder(Recorded, nn.Module, ABC):
     """Photos -> vectors. Photos reach it as squares of `image_size` pixels, so that a collator needs no weights."""
 
     image_size: int
@@ -20,7 +22,7 @@ class ImageEncoder(nn.Module, ABC):
         """Encode (B, 3, image_size, image_size) uint8 RGB as (B, dim)."""
 
 
-class LocationEncoder(nn.Module, ABC):
+class LocationEncoder(Recorded, nn.Module, ABC):
     """Places -> vectors."""
 
     dim: int

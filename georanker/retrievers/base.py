@@ -5,17 +5,31 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Self
 
 import lightning as L
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from georanker.files import file_beside
+from georanker.hub import fetch
+from georanker.looks import MOST, looks
+from georanker.pretrained import build, read_yaml, write_yaml
+from georanker.recorded import Recorded, specification
 from georanker.retrievers.gallery import Gallery
 from georanker.types import CandidateList, GeorankerError, Photo, PhotoBatch
 
+CONFIG, WEIGHTS = "retriever.yaml", "retriever.safetensors"
 
-class Retriever(L.LightningModule, ABC):
+
+class Retriever(Recorded, L.LightningModule, ABC):
     """Embeds photos and places, fills a gallery with them, and looks up candidates in it."""
+
+    for_training: ClassVar[Sequence[str]] = ("optimizer", "schedule")
+    """Arguments that change no vector, and are not saved."""
 
     @property
     @abstractmethod
@@ -38,6 +52,38 @@ class Retriever(L.LightningModule, ABC):
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def save_pretrained(self, folder: Path) -> None:
+        """Write how this retriever is built, as a YAML that `georanker --model` reads, and its weights as safetensors.
+
+        Raises:
+            GeorankerError: an argument cannot be written as YAML.
+        """
+        settings = specification(self, self.for_training)
+        with file_beside(folder / WEIGHTS) as part:
+            save_file({name: tensor.contiguous().clone() for name, tensor in self.state_dict().items()}, part)
+        write_yaml(folder / CONFIG, settings)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> Self:
+        """Build a retriever that was saved, ready to retrieve.
+
+        Args:
+            source: a folder that `save_pretrained` wrote, or a hub's id.
+
+        Raises:
+            GeorankerError: it is not such a folder, or a part of it does not fit.
+        """
+        folder = fetch(source)
+        path = folder / CONFIG
+        retriever = build(path, cls, "retriever", {"retriever": read_yaml(path)}, "retriever")
+        try:
+            retriever.load_state_dict(load_file(folder / WEIGHTS))
+        except (OSError, SafetensorError) as error:
+            raise GeorankerError(f"{folder / WEIGHTS}: cannot be read ({error})") from error
+        except RuntimeError as error:
+            raise GeorankerError(f"{folder / WEIGHTS}: {' '.join(str(error).split())}") from error
+        return retriever.eval()
+
     @torch.inference_mode()
     def index(self, photos: Sequence[Photo], batches: Iterable[PhotoBatch]) -> Gallery:
         """Embed a gallery.
@@ -54,12 +100,17 @@ class Retriever(L.LightningModule, ABC):
         self.eval()
         vectors: list[Tensor] = []
         location_vectors: list[Tensor] = []
+        seen: list[Tensor] = []
+        done, every = 0, -(-len(photos) // MOST)
         for batch in batches:
+            seen.append(looks(batch.pixels[-done % every :: every]))
+            done += len(batch)
             batch = batch.to(self.device)
             vectors.append(self.embed_photos(batch).float().cpu())
             location_vectors.append(self.embed_places(batch.places).float().cpu())
         gallery = Gallery(self.fingerprint())
         gallery.add(photos, torch.cat(vectors).numpy(), torch.cat(location_vectors).numpy())
+        gallery.looks = torch.cat(seen).numpy()
         return gallery
 
     @torch.inference_mode()

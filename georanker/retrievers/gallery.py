@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from georanker.files import folder_beside
+from georanker.looks import COUNT
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, PhotoSource, Place
 
 if TYPE_CHECKING:
@@ -23,14 +24,15 @@ _PLACES = pa.schema(
     + [(name, pa.string()) for name in ("city", "state", "country")]
 )
 _COLUMNS = tuple(_PLACES.names)
-_FILES = ("embeddings.npy", "location_embeddings.npy", "places.parquet", "gallery.json")
+_LOOKS = "looks.npy"
+_FILES = ("embeddings.npy", "location_embeddings.npy", "places.parquet", "gallery.json", _LOOKS)
 
 
 class Gallery:
     """Vectors of photos, vectors of their places, and the places themselves, searched exactly by inner product.
 
     On disk a folder: `embeddings.npy` and `location_embeddings.npy` (N, D) float32, which others memory-map,
-    `places.parquet` with a row for each, and `gallery.json`.
+    `places.parquet` with a row for each, and `gallery.json`; and `looks.npy`, what a sample of its photos looks like.
 
     Args:
         fingerprint: of the retriever that made the vectors.
@@ -43,6 +45,8 @@ class Gallery:
         self.folder: Path | None = None
         self.embeddings: np.ndarray = np.empty((0, 0), np.float32)
         self.location_embeddings: np.ndarray = np.empty((0, 0), np.float32)
+        self.looks: np.ndarray | None = None
+        """(M, F) of some of its photos, see `georanker.looks`; None where nobody has looked."""
         self._places: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
         self._index: faiss.IndexFlatIP | None = None
 
@@ -151,6 +155,8 @@ class Gallery:
             np.save(part / "embeddings.npy", np.asarray(self.embeddings, np.float32))
             np.save(part / "location_embeddings.npy", np.asarray(self.location_embeddings, np.float32))
             pq.write_table(pa.table(self._places, _PLACES), part / "places.parquet")
+            if self.looks is not None:
+                np.save(part / _LOOKS, self.looks)
             (part / "gallery.json").write_text(json.dumps({"version": FORMAT_VERSION, "retriever": self.fingerprint}))
         self.folder = folder
 
@@ -167,12 +173,16 @@ class Gallery:
             gallery = cls(head["retriever"], photo_source)
             gallery.embeddings = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
             gallery.location_embeddings = np.load(folder / "location_embeddings.npy", mmap_mode="r", allow_pickle=False)
+            if (folder / _LOOKS).exists():
+                gallery.looks = np.load(folder / _LOOKS, allow_pickle=False)
             gallery._places = pq.read_table(folder / "places.parquet").select(_COLUMNS).cast(_PLACES).to_pydict()
             shapes = gallery.embeddings.ndim, gallery.location_embeddings.ndim, head["version"]
         except (OSError, EOFError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise GeorankerError(
                 f"gallery {folder}: cannot be read ({error}); build it with `georanker index`"
             ) from error
+        if gallery.looks is not None and not _are_looks(gallery.looks):
+            raise GeorankerError(f"gallery {folder}: looks.npy holds no looks; build it again with `georanker index`")
         if shapes != (2, 2, FORMAT_VERSION):
             raise GeorankerError(f"gallery {folder}: another format version; build it again with `georanker index`")
         sizes = (len(gallery), len(gallery.embeddings), len(gallery.location_embeddings))
@@ -190,6 +200,11 @@ class Gallery:
                 )
         gallery.folder = folder
         return gallery
+
+
+def _are_looks(looks: np.ndarray) -> bool:
+    numbers = looks.ndim == 2 and looks.shape[1] == COUNT and len(looks) > 0 and looks.dtype.kind == "f"
+    return numbers and bool(np.isfinite(looks).all())
 
 
 def _check_finite(photos: Sequence[Photo], vectors: np.ndarray) -> None:

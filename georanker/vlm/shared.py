@@ -159,7 +159,7 @@ def shared_attention(
             each, last = torch.arange(len(where.rests)), torch.tensor(where.rests) - 1
             mask = rest_mask.expand(len(where.rests), -1, -1, -1)[each, :, last].unsqueeze(2)
             seen = attend(asked[each, last].unsqueeze(1), keys, values, mask)
-            whole = q.new_zeros(where.end - where.start, *q.shape[1:])
+            whole = seen.new_zeros(where.end - where.start, *q.shape[1:])
             whole[where.shared + last.add(1).cumsum(0) - 1] = seen[:, 0]
             out.append(whole)
             continue

@@ -77,6 +77,15 @@ def test_the_last_layer_reads_the_last_tokens_only(tiny: Tiny, monkeypatch: pyte
     assert read[0][0] > 3 * read[1][0]
 
 
+def test_mixed_precision_runs_too(tiny: Tiny) -> None:
+    lists = some_lists(Album())
+    shared, plain = (awaken(VLMBackbone(str(tiny("qwen2_vl")), share=share)).eval() for share in (True, False))
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = scored(shared, lists), scored(plain, lists)
+    assert shared.language.shares
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+
+
 def _counted(forward: Callable[..., object], seen: list[int]) -> Callable[..., object]:
     def wrapped(hidden: torch.Tensor, *args: object, **kwargs: object) -> object:
         seen.append(hidden.shape[0] * hidden.shape[1])

@@ -1,0 +1,97 @@
+"""Some of the photos that a ranker came to, with what it made of their candidates."""
+
+from __future__ import annotations
+
+import heapq
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from georanker.ranker import ranking
+from georanker.types import RankingBatch
+
+
+@dataclass(frozen=True)
+class RankedList:
+    """A photo and its K candidates in the ranker's order, best first."""
+
+    photo_id: str
+    truth: np.ndarray
+    """(2,) degrees, NaN where unknown."""
+    columns: np.ndarray
+    """(K,) where each candidate stood in the retriever's order, from 0."""
+    places: np.ndarray
+    """(K, 2) degrees."""
+    distances_km: np.ndarray
+    """(K,) from the truth, NaN where unknown."""
+    scores: np.ndarray
+    """(K,) not finite where a candidate could not be scored."""
+
+
+class PhotoSample:
+    """Keeps the photos whose ids have the smallest hashes.
+
+    So they are the same in each epoch, whatever the order and the batches' size, and nobody needs to know before how
+    many photos there are. Soon a batch has next to none of them, and what is kept stays on its device until the end.
+
+    Args:
+        size: how many to keep.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._smallest: list[int] = []  # a heap of hashes times -1, so that the largest of them comes first
+        self._parts: list[tuple[list[int], RankingBatch, Tensor]] = []
+
+    def add(self, batch: RankingBatch, scores: Tensor) -> None:
+        """Keep what belongs to the sample so far.
+
+        Args:
+            batch: B photos.
+            scores: (B, K) of their candidates.
+        """
+        hashes = [zlib.crc32(photo_id.encode()) for photo_id in batch.photo_ids]
+        for each in hashes:
+            if len(self._smallest) < self.size:
+                heapq.heappush(self._smallest, -each)
+            elif -each > self._smallest[0]:
+                heapq.heapreplace(self._smallest, -each)
+        rows = [row for row, each in enumerate(hashes) if -each >= self._smallest[0]]
+        if not rows:
+            return
+        at = torch.tensor(rows, device=scores.device)
+        kept = replace(
+            batch,
+            photo_ids=tuple(batch.photo_ids[row] for row in rows),
+            places=batch.places[at],
+            truth=batch.truth[at],
+            distances_km=batch.distances_km[at],
+            retrieval_scores=batch.retrieval_scores[at],
+            mask=batch.mask[at],
+            inputs={},
+            lists=(),
+        )
+        self._parts.append(([hashes[row] for row in rows], kept, scores[at].detach()))
+
+    def lists(self) -> list[RankedList]:
+        """Return the photos that were kept, in the order of their hashes."""
+        found: list[tuple[int, RankedList]] = []
+        for hashes, part, part_scores in self._parts:
+            batch, scores = part.to("cpu"), part_scores.float().cpu()
+            order = ranking(scores.masked_fill(~batch.mask, float("-inf")))
+            for row, each in enumerate(hashes):
+                if -each < self._smallest[0]:
+                    continue  # smaller ones came after it
+                columns = order[row]
+                columns = columns[batch.mask[row][columns]]
+                places, distances_km, values = (
+                    of[row][columns].numpy() for of in (batch.places, batch.distances_km, scores)
+                )
+                ranked = RankedList(
+                    batch.photo_ids[row], batch.truth[row].numpy(), columns.numpy(), places, distances_km, values
+                )
+                found.append((each, ranked))
+        return [ranked for _, ranked in sorted(found, key=lambda one: one[0])][: self.size]

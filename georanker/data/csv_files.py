@@ -1,0 +1,154 @@
+"""CSV files as columns of text, and where each of their rows stands."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from georanker.types import GeorankerError
+
+_DELIMITERS = ",;\t|"
+_HEAD_BYTES = 1 << 20
+_MAX_ROW_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """How a CSV file is written.
+
+    Encoding (UTF-8, or UTF-16 as spreadsheets write it) and delimiter (comma, semicolon, tab or bar) are found by
+    themselves; a byte order mark is passed over, and a name that ends in .gz, .bz2 or .zst is unpacked.
+    """
+
+    path: Path
+    encoding: str
+    delimiter: str
+    names: tuple[str, ...]
+    """Of all columns."""
+
+    @classmethod
+    def open(cls, path: Path, wanted: Collection[str]) -> CsvFile:
+        """Look at the head of a file; of several delimiters that one is right which gives most of the wanted columns.
+
+        Raises:
+            GeorankerError: the file cannot be read, is empty, or is no text.
+        """
+        try:
+            with pa.input_stream(str(path)) as stream:
+                head = stream.read(_HEAD_BYTES)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(path, error) from error
+        encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        if encoding != "utf-16" and b"\0" in head:
+            raise GeorankerError(f"{path}: is no text; a table is a CSV file in UTF-8 or a parquet file")
+        text = head.decode(encoding, "replace")
+        headers = {delimiter: _first_record(text, delimiter) for delimiter in _DELIMITERS}
+        best = max(_DELIMITERS, key=lambda each: (len(set(wanted) & set(headers[each])), len(headers[each])))
+        if not headers[best]:
+            raise GeorankerError(f"{path}: is empty; its first line must name its columns")
+        return cls(path, encoding, best, tuple(headers[best]))
+
+    def read(self, columns: Sequence[str], repeating: Collection[str]) -> tuple[pa.Table, dict[int, int]]:
+        """Read columns as text.
+
+        Args:
+            columns: their names.
+            repeating: those whose values are often the same, which are kept once.
+
+        Returns:
+            The columns, and the rows that have another number of cells than the first line, with that number; such
+            rows are null.
+
+        Raises:
+            GeorankerError: the file cannot be read to its end, or is not UTF-8.
+        """
+        wrong: list[int] = []
+
+        def count(row: pa.csv.InvalidRow) -> str:
+            wrong.append(row.actual_columns)
+            return "skip"
+
+        types = {name: pa.dictionary(pa.int32(), pa.string()) if name in repeating else pa.string() for name in columns}
+        try:
+            with pa.input_stream(str(self.path)) as stream:
+                table = pa.csv.read_csv(
+                    stream,
+                    pa.csv.ReadOptions(encoding=self.encoding.removesuffix("-sig"), block_size=_MAX_ROW_BYTES),
+                    pa.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=count),
+                    pa.csv.ConvertOptions(column_types=types, include_columns=list(columns)),
+                )
+        except (OSError, pa.ArrowException, UnicodeError) as error:
+            raise self._not_text() or _unreadable(self.path, error) from error
+        if not wrong:
+            return table, {}
+        widths = np.array([width for _, width in self._records()], np.int64)
+        right = widths == len(self.names)
+        if right.sum() != table.num_rows:
+            raise GeorankerError(f'{self.path}: a quote (") is opened and not closed; write each inside a cell twice')
+        at = np.cumsum(right) - 1
+        table = table.take(pa.array(at, mask=~right))
+        return table, {row: int(widths[row]) for row in np.flatnonzero(~right).tolist()}
+
+    def lines(self, rows: Collection[int]) -> dict[int, int]:
+        """Return the lines, as an editor counts them from 1, on which rows begin; the whole file is read for that."""
+        wanted, last = set(rows), max(rows, default=-1)
+        found = {}
+        for row, (line, _) in enumerate(self._records()):
+            if row in wanted:
+                found[row] = line
+            if row == last:
+                break
+        return found
+
+    def _records(self) -> Iterator[tuple[int, int]]:
+        """Yield line and number of cells of each row below the first line; empty lines are no rows."""
+        for line, cells in itertools.islice(self._cells(), 1, None):
+            yield line, len(cells)
+
+    def _cells(self) -> Iterator[tuple[int, list[str]]]:
+        limit = csv.field_size_limit(_MAX_ROW_BYTES)
+        try:
+            with io.TextIOWrapper(
+                pa.input_stream(str(self.path)), self.encoding, errors="surrogateescape", newline=""
+            ) as text:
+                reader = csv.reader(text, delimiter=self.delimiter)
+                line = 1
+                for cells in reader:
+                    if cells:
+                        yield line, cells
+                    line = reader.line_num + 1
+        except csv.Error as error:
+            raise _unreadable(self.path, error) from error
+        finally:
+            csv.field_size_limit(limit)
+
+    def _not_text(self) -> GeorankerError | None:
+        """Return where the first letter is that is not UTF-8."""
+        for line, cells in self._cells():
+            for name, cell in zip(self.names, cells, strict=False):
+                if not cell.isascii() and any("\udc80" <= letter <= "\udcff" for letter in cell):
+                    shown = cell.encode(errors="surrogateescape")[:40]
+                    return GeorankerError(
+                        f"{self.path}, line {line}, column {name}: {shown!r} is not UTF-8; save the table as UTF-8"
+                    )
+        return None
+
+
+def _first_record(text: str, delimiter: str) -> list[str]:
+    try:
+        return next((cells for cells in csv.reader(io.StringIO(text, ""), delimiter=delimiter) if cells), [])
+    except csv.Error:
+        return []
+
+
+def _unreadable(path: Path, error: Exception) -> GeorankerError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+    return GeorankerError(f"{path}: cannot be read ({reason}); name a CSV or parquet file")

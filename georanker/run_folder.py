@@ -1,0 +1,72 @@
+"""What the folder of a finished run tells beside its models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+
+from georanker.pretrained import build
+from georanker.types import GeorankerError, PhotoSource
+
+
+def check_run(folder: Path, name: str) -> None:
+    """See that a folder holds the models of a run.
+
+    Args:
+        folder: of the run.
+        name: what the user called it.
+
+    Raises:
+        GeorankerError: it does not.
+    """
+    parts = ("retriever.ckpt", "gallery", "ranker.ckpt")
+    missing = [part for part in parts if not (folder / part).exists()]
+    if missing:
+        what = f"it lacks {' and '.join(missing)}" if folder.is_dir() else "no such folder"
+        raise GeorankerError(f"{name} is not a finished run: {what}; make one with `georanker demo --run={name}`")
+
+
+def remembered_data(checkpoint: Path) -> dict[str, object]:
+    """Return what a checkpoint remembers of the benchmark: its class_path and init_args."""
+    settings = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).get(
+        "datamodule_hyper_parameters"
+    )
+    if not isinstance(settings, dict) or "_class_path" not in settings:
+        return {}
+    given = {name: value for name, value in settings.items() if isinstance(value, str | int | float | bool)}
+    return {"class_path": given.pop("_class_path"), "init_args": {k: v for k, v in given.items() if k[0] != "_"}}
+
+
+def list_length(candidates: Path, default: int = 20) -> int:
+    """Return how many candidates a photo has in a candidates file."""
+    if not candidates.exists():
+        return default
+    try:
+        with pq.ParquetFile(candidates) as file:
+            lengths = pc.list_value_length(file.read_row_group(0, ["candidates"])["candidates"])
+            return int(pc.max(lengths).as_py())
+    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
+        raise GeorankerError(f"{candidates}: cannot be read ({error}); delete it, or make it again") from error
+
+
+def gallery_source(data: Mapping[str, object]) -> PhotoSource | None:
+    """Return where a benchmark keeps its gallery's photos; None if it is not known.
+
+    Args:
+        data: the benchmark's class_path and init_args; empty if nobody knows it.
+
+    Raises:
+        GeorankerError: they do not say how to build one.
+    """
+    from georanker.data.base import GeoDataModule
+
+    if not data:
+        return None
+    path = Path("the run's data")
+    built = build(path, GeoDataModule, "data", {"data": dict(data)}, "benchmark")  # type: ignore[type-abstract]
+    return built.gallery_source

@@ -1,0 +1,232 @@
+"""The lists that a ranker trains on, made of the neighbours of photos: in shards, by any number of processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from torch.utils.data import Subset
+
+from georanker.candidates import write_candidates
+from georanker.data.base import GeoDataModule
+from georanker.distinct_neighbours import DistinctNeighbours
+from georanker.gazetteer import gazetteer
+from georanker.georanking import told, write_georanking
+from georanker.retrievers.base import Retriever
+from georanker.retrievers.gallery import Gallery
+from georanker.shards import OTHERWISE, Shards, differing
+from georanker.types import CandidateList, GeorankerError, Photo, Place
+
+FORMAT_VERSION = 1
+_AT_ONCE = 1024
+
+
+class TrainingLists:
+    """Makes GeoRanking.parquet and a candidates file of one split.
+
+    Args:
+        data: holds the photos.
+        split: which of them.
+        model: embeds them.
+        neighbours: finds their candidates.
+        negatives: so many of the last candidates become negatives, as long as one candidate is left.
+        out: the folder to write.
+        photos_a_shard: is rounded up to whole batches, so that each batch is the same for any number of processes.
+
+    Raises:
+        GeorankerError: there are no photos, the retriever did not make the gallery, or nothing is known of what is
+            related to the photos.
+    """
+
+    def __init__(
+        self,
+        data: GeoDataModule,
+        split: str,
+        model: Retriever,
+        neighbours: DistinctNeighbours,
+        negatives: int,
+        out: Path,
+        photos_a_shard: int,
+    ) -> None:
+        self.data, self.split, self.model, self.neighbours, self.negatives = data, split, model, neighbours, negatives
+        self.gallery, self.related = neighbours.gallery, neighbours.related
+        self.photos = data.photos(split)
+        if not len(self.photos):
+            raise GeorankerError(f"the split {split} has no photos")
+        self.retriever = model.fingerprint()
+        self.gallery.check_fingerprint(self.retriever)
+        self.candidates_file = out / f"{split}.parquet"
+        self.file = out / ("GeoRanking.parquet" if split == "train" else f"GeoRanking_{split}.parquet")
+        size = -(-photos_a_shard // data.batch_size) * data.batch_size
+        self.shards = Shards(out / f"{split}.parts", self._origin(size), len(self.photos), size)
+
+    def run(self, rank: int, processes: int, console: Console) -> None:
+        """Do the share of one process; the one that ends last writes the files.
+
+        Args:
+            rank: of this process.
+            processes: how many there are.
+            console: for the progress.
+
+        Raises:
+            GeorankerError: the folder holds what was made otherwise, a photo cannot be read, has no place, or no
+                candidate is left for it.
+        """
+        if self._is_done():
+            self.shards.remove()
+            console.print(f"{self.file} is there already, made with the same settings", soft_wrap=True)
+            return
+        self._begin()
+        while True:
+            mine = [number for number in self.shards.missing() if number % processes == rank]
+            if self._is_done():
+                return  # in this order: the process that writes the files removes the shards
+            if not mine:
+                break
+            self._add(mine, console)
+        with self.shards.alone() as there:
+            missing = self.shards.missing() if there else ()
+            if there and not missing:
+                self._write(Console(soft_wrap=True))
+        if missing:
+            console.print(
+                f"{len(missing):,} of {len(self.shards):,} shards are left to other processes", soft_wrap=True
+            )
+
+    def _begin(self) -> None:
+        """Take the folder, unless it holds what was made otherwise."""
+        for file in (self.candidates_file, self.file):
+            if file.exists() and not self.shards.are_mine():
+                found = differing(told(self.file).get("origin"), self.shards.origin)
+                raise GeorankerError(f"{file}: is there and {found}; {OTHERWISE}")
+        self.shards.begin()
+
+    def _is_done(self) -> bool:
+        return self.candidates_file.exists() and told(self.file).get("origin") == self.shards.origin
+
+    def _add(self, numbers: Sequence[int], console: Console) -> None:
+        """Make some shards."""
+        rows = [row for number in numbers for row in self.shards.span(number)]
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn()
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task(f"Finding neighbours for {self.split}", total=len(rows))
+            stream = self._lists(rows)
+            for number in numbers:
+                self.neighbours.left_out.clear()
+                lists = []
+                for found in islice(stream, len(self.shards.span(number))):
+                    lists.append(found)
+                    progress.advance(task)
+                self.shards.add(number, lists, self.retriever, self.gallery.folder, self.neighbours.left_out)
+
+    @torch.inference_mode()
+    def _lists(self, rows: Sequence[int]) -> Iterator[CandidateList]:
+        """Yield the lists of some photos; one batch of them is held in memory."""
+        self.model.eval()
+        self.data.loader(self.photos, self.model.collator)  # lets data prepare a whole split, before there are workers
+        batches = self.data.loader(Subset(self.photos, rows), self.model.collator)  # type: ignore[arg-type]
+        done = 0
+        for batch in batches:
+            photos = [self.photos[row] for row in rows[done : done + len(batch)]]
+            vectors = self.model.embed_photos(batch.to(self.model.device)).float().cpu().numpy()
+            yield from _named([self._split_off(found) for found in self.neighbours.of(photos, vectors)])
+            done += len(batch)
+
+    def _split_off(self, found: CandidateList) -> CandidateList:
+        """Make negatives of the last candidates."""
+        kept = max(1, len(found) - self.negatives)
+        return replace(found, candidates=found.candidates[:kept], negatives=found.candidates[kept:])
+
+    def _write(self, console: Console) -> None:
+        """Put the shards together."""
+        left_out = self.shards.counts()
+        write_candidates(self.candidates_file, self.shards.lists(), self.retriever, self.gallery.folder)
+        written = write_georanking(self.file, self._with_places(), {"origin": self.shards.origin, "left_out": left_out})
+        self.shards.remove()
+        console.print(f"  lists        {self.file}, {written:,} rows", highlight=False)
+        console.print(f"  candidates   {self.candidates_file}", highlight=False)
+        for reason, count in sorted(left_out.items()):
+            console.print(f"  left out     {count:,} of the nearest: {reason}", highlight=False)
+
+    def _with_places(self) -> Iterator[tuple[Place, CandidateList]]:
+        lists = self.shards.lists()
+        for start in range(0, len(self.photos), _AT_ONCE):
+            photos = self.photos[start : start + _AT_ONCE]
+            yield from zip(gazetteer().named([_place(photo) for photo in photos]), lists, strict=False)
+
+    def _origin(self, photos_a_shard: int) -> dict[str, object]:
+        """Return all that the files depend on, by the option that it comes from."""
+        photos, known = hashlib.sha256(), self.related is None
+        for start in range(0, len(self.photos), _AT_ONCE):
+            some = self.photos[start : start + _AT_ONCE]
+            photos.update(repr([(photo.id, _place(photo)) for photo in some]).encode())
+            if self.related is not None:
+                known |= bool(self.related.groups(photo.id for photo in some).any())
+        if not known:
+            assert self.related is not None
+            raise GeorankerError(
+                f"{self.related.path}: knows none of the {len(self.photos):,} photos of {self.split}, such as "
+                f"{self.photos[0].id}; write their ids as photo_id"
+            )
+        settings = {
+            name: value
+            for name, value in self.data.hparams.items()
+            if name not in ("batch_size", "num_workers", "seed") and isinstance(value, str | int | float | bool)
+        }
+        return {
+            "format": FORMAT_VERSION,
+            "data": {**settings, "photos": photos.hexdigest()[:16]},
+            "batch_size": self.data.batch_size,
+            "retriever": self.retriever,
+            "gallery": _fingerprint(self.gallery),
+            "top_k": self.neighbours.top_k,
+            "negatives": self.negatives,
+            "duplicate_cosine": self.neighbours.duplicate_cosine,
+            "related": self.related.fingerprint() if self.related else "",
+            "photos_a_shard": photos_a_shard,
+        }
+
+
+def _place(photo: Photo) -> Place:
+    if photo.place is None:
+        raise GeorankerError(f"photo {photo.id}: has no place, so a ranker cannot learn from it; leave it out")
+    return photo.place
+
+
+def _named(lists: Sequence[CandidateList]) -> Iterator[CandidateList]:
+    """Give candidates the names that they lack."""
+    places = (candidate.place for found in lists for candidate in (*found.candidates, *found.negatives))
+    names = iter(gazetteer().named(list(places)))
+    for found in lists:
+        candidates, negatives = (
+            tuple(replace(candidate, place=next(names)) for candidate in each)
+            for each in (found.candidates, found.negatives)
+        )
+        yield replace(found, candidates=candidates, negatives=negatives)
+
+
+def _fingerprint(gallery: Gallery) -> str:
+    """Return what tells a gallery from others: a hash of its places and of some of its vectors."""
+    digest = hashlib.sha256(np.ascontiguousarray(gallery.embeddings[:: len(gallery) // _AT_ONCE + 1]).tobytes())
+    assert gallery.folder is not None
+    with (gallery.folder / "places.parquet").open("rb") as file:
+        for part in iter(lambda: file.read(1 << 20), b""):
+            digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+class _Speed(ProgressColumn):
+    """Photos a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the mean over the last half minute."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} photos/s" if speed else "", style="progress.data.speed")

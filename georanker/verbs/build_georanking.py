@@ -1,0 +1,81 @@
+"""Make the paper's training lists for any photos and any gallery."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from georanker.types import GeorankerError
+from georanker.verbs.index import load_retriever
+
+if TYPE_CHECKING:
+    from georanker.data.base import GeoDataModule
+
+
+def build_georanking(
+    data: GeoDataModule,
+    retriever: Path,
+    gallery: Path,
+    out: Path,
+    splits: Sequence[str] = ("train",),
+    top_k: int = 19,
+    negatives: int = 5,
+    duplicate_cosine: float | None = 0.9999,
+    related: Path | None = None,
+    photos_a_shard: int = 1024,
+) -> None:
+    """Make the paper's training lists for any photos and any gallery.
+
+    The candidates of a photo are the nearest of the gallery, without the photo itself and its near-duplicates. Writes
+    GeoRanking.parquet in the paper's format, which the data GeoRanking reads, and train.parquet, which any data reads
+    through data.candidates. Names that the gallery lacks come from GeoNames.
+
+    Start it in several processes with `torchrun --no-python --nproc_per_node 8 georanker build-georanking ...`, or with
+    RANK and WORLD_SIZE in the environment. What a kill interrupts goes on with the same command, in any number of
+    processes, and the files are the same to the last bit. For that, a process on a CPU computes with one thread.
+
+    Args:
+        data: the benchmark that the photos come from.
+        retriever: a retriever's checkpoint.
+        gallery: the folder that `georanker index` wrote with the same retriever.
+        out: the folder to write.
+        splits: which splits to write; those beside train become GeoRanking_SPLIT.parquet and SPLIT.parquet.
+        top_k: candidates of each photo; the photo itself at rank 0 makes 20, as in the paper.
+        negatives: so many of them, from the tail, are the negatives of the candidates file.
+        duplicate_cosine: photos whose vectors have at least this cosine are taken for the same; null for none.
+        related: a CSV or parquet file with the column photo_id and others such as author or sequence: what shares a
+            value with the photo is no candidate.
+        photos_a_shard: photos after which what is done is safe.
+    """
+    from rich.console import Console
+
+    from georanker.distinct_neighbours import DistinctNeighbours
+    from georanker.related import Related
+    from georanker.retrievers.gallery import Gallery
+    from georanker.training_lists import TrainingLists
+
+    if not 0 <= negatives < top_k:
+        raise GeorankerError(f"negatives must be at least 0 and below top_k, which is {top_k}, not {negatives}")
+    if photos_a_shard < 1:
+        raise GeorankerError(f"photos_a_shard must be at least 1, not {photos_a_shard}")
+    rank, processes = _place()
+    model = load_retriever(retriever)
+    places = Gallery.load(gallery, data.gallery_source)
+    neighbours = DistinctNeighbours(places, top_k, duplicate_cosine, Related(related) if related else None)
+    for split in splits:
+        job = TrainingLists(data, split, model, neighbours, negatives, out, photos_a_shard)
+        job.run(rank, processes, Console(quiet=rank > 0))
+
+
+def _place() -> tuple[int, int]:
+    """Return which of how many processes this is, and see that each takes a GPU of its own."""
+    import torch
+
+    rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    else:
+        torch.set_num_threads(1)  # sums of several threads differ in their last bits
+    return rank, processes

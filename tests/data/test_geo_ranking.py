@@ -1,0 +1,320 @@
+"""GeoRanking.parquet is read as a plain reader would, row by row, and nothing wrong in it passes."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import gc
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from georanker.backbones.ranking_collator import RankingCollator
+from georanker.candidates import write_candidates
+from georanker.cli import main, run_trainer
+from georanker.data.geo_ranking import GeoRanking
+from georanker.georanking import SCHEMA, told, write_georanking
+from georanker.prompts.template_prompt import TemplatePrompt
+from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
+from tests.conftest import ROOT
+from tests.miniatures import Miniatures, write_miniatures
+from tests.vlm_runs import predicted, vlm_config
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Miniatures:
+    """The public files, small."""
+    return write_miniatures(tmp_path_factory.mktemp("paper"))
+
+
+@pytest.fixture
+def rows(paper: Miniatures) -> list[Row]:
+    """The rows of GeoRanking.parquet, to be changed."""
+    found: list[Row] = pq.read_table(paper.georanking).to_pylist()
+    return found
+
+
+def written(folder: Path, rows: list[Row], schema: pa.Schema = SCHEMA) -> Path:
+    path = folder / "GeoRanking.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema), path)
+    return path
+
+
+def plain(row: Row, first: int = 1, last: int = 7, negatives: int = 5) -> CandidateList:
+    """What the paper's file says of a row, read without a thought for speed."""
+    references = []
+    for (latitude, longitude), id_, texts in zip(row["ref_gps"], row["ref_img_id"], row["ref_texts"], strict=True):
+        place = Place(latitude, longitude, city=" ".join(texts))
+        references.append(Candidate(place, photo=Photo(id_, place)))
+    zero = 0 if row["ref_img_id"][0] == row["img_id"] else 1  # the rank of the first reference
+    photo = Photo(row["img_id"], Place(*row["gps"]))
+    candidates = references[first - zero : last + 1 - zero]
+    return CandidateList(photo, tuple(candidates), tuple(references[len(references) - negatives :]))
+
+
+def seen(found: CandidateList) -> object:
+    """All of a list but its scores, of which the file says nothing."""
+    sides = [[(each.place, each.photo, each.source) for each in side] for side in (found.candidates, found.negatives)]
+    return found.photo, [[(place, photo) for place, photo, _ in side] for side in sides]
+
+
+@pytest.mark.parametrize(("ranks", "negatives"), [((1, 7), 5), ((1, 1), 0), ((2, 12), 3), ((4, 9), 19)])
+def test_a_row_is_what_a_plain_reader_reads(
+    paper: Miniatures, rows: list[Row], ranks: tuple[int, int], negatives: int
+) -> None:
+    data = GeoRanking(paper.georanking, ranks=ranks, negatives=negatives, val_size=10)
+    found = [*data.lists("train"), *data.lists("test"), *data.lists("val")]
+    assert len(found) == len(rows)
+    assert [seen(each) for each in found] == [seen(plain(row, *ranks, negatives)) for row in rows]
+    for each in found:
+        scores = [candidate.score for candidate in each.candidates]
+        assert scores == sorted(scores, reverse=True)
+        assert len(set(scores)) == len(scores)
+        assert {candidate.source for candidate in each.candidates} == {"retrieved"}
+
+
+def test_rank_0_is_passed_over_only_where_it_is_the_photo_itself(paper: Miniatures, rows: list[Row]) -> None:
+    lists = GeoRanking(paper.georanking).lists("train")
+    others = [at for at, row in enumerate(rows[: len(lists)]) if row["ref_img_id"][0] != row["img_id"]]
+    assert others == [3, 7]
+    for at, found in enumerate(lists):
+        assert found.candidates[0].photo == Photo(
+            rows[at]["ref_img_id"][0 if at in others else 1], found.candidates[0].place
+        )
+        assert found.photo.id not in [candidate.photo.id for candidate in found.candidates if candidate.photo]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        SCHEMA.set(1, pa.field("gps", pa.list_(pa.float64(), 2))).set(
+            2, pa.field("ref_gps", pa.list_(pa.list_(pa.float64(), 2)))
+        ),
+        pa.schema(
+            [
+                ("img_id", pa.large_string()),
+                ("gps", pa.large_list(pa.float64())),
+                ("ref_gps", pa.large_list(pa.large_list(pa.float64()))),
+                ("ref_img_id", pa.large_list(pa.large_string())),
+                ("ref_texts", pa.list_(pa.large_list(pa.large_string()))),
+                ("more", pa.int64()),
+            ]
+        ),
+    ],
+    ids=["fixed", "large"],
+)
+def test_other_arrow_types_of_the_same_read_alike(schema: pa.Schema, rows: list[Row], tmp_path: Path) -> None:
+    lists = GeoRanking(written(tmp_path, rows, schema)).lists("train")
+    assert [seen(found) for found in lists] == [seen(plain(row)) for row in rows[: len(lists)]]
+
+
+def test_the_prompt_is_that_of_the_papers_training(rows: list[Row], tmp_path: Path) -> None:
+    for at, texts in enumerate([["", "Nice", "", "France"], [], [""], ["a  b ", "'c'"]]):
+        rows[0]["ref_texts"][at + 1] = texts
+    found = GeoRanking(written(tmp_path, rows)).lists("train")[0]
+    for rank, candidate in enumerate(found.candidates, start=1):
+        (latitude, longitude), texts = rows[0]["ref_gps"][rank], rows[0]["ref_texts"][rank]
+        negatives = "; ".join(
+            f"latitude: {north}, longitude: {east}, {' '.join(names)}"
+            for (north, east), names in zip(rows[0]["ref_gps"][-5:], rows[0]["ref_texts"][-5:], strict=True)
+        )
+        assert TemplatePrompt().parts(found, candidate) == (
+            found.photo,
+            f"How far is this place from latitude: {latitude}, longitude: {longitude}, {' '.join(texts)}?",
+            candidate.photo,
+            f"Negative examples: {negatives}",
+        )
+
+
+def test_a_text_that_is_null_is_none(rows: list[Row], tmp_path: Path) -> None:
+    rows[0]["ref_texts"][1] = ["Nice", None, "France"]
+    rows[0]["ref_texts"][2] = None
+    found = GeoRanking(written(tmp_path, rows)).lists("train")[0]
+    assert [candidate.place.city for candidate in found.candidates[:2]] == ["Nice France", ""]
+
+
+@pytest.mark.parametrize(("val", "test", "sizes"), [(None, None, (58, 1, 1)), (7, 3, (50, 3, 7)), (0, 0, (60, 0, 0))])
+def test_splits_are_the_file_cut_in_three(
+    val: int | None, test: int | None, sizes: tuple[int, int, int], paper: Miniatures, rows: list[Row]
+) -> None:
+    data = GeoRanking(paper.georanking, val_size=val, test_size=test)
+    ids: list[str] = []
+    for split, size in zip(("train", "test", "val"), sizes, strict=True):
+        lists, photos = data.lists(split), data.photos(split)
+        assert len(lists) == len(photos) == size
+        assert [found.photo for found in lists] == list(photos)
+        ids += [photo.id for photo in photos]
+    assert ids == [row["img_id"] for row in rows]
+
+
+def test_splits_that_there_are_not(paper: Miniatures) -> None:
+    with pytest.raises(GeorankerError, match="GeoRanking has no split 'gallery'; it has train, test, val"):
+        GeoRanking(paper.georanking).photos("gallery")
+    with pytest.raises(GeorankerError, match="has 60 rows, so val_size 59 and test_size 1 leave none"):
+        GeoRanking(paper.georanking, val_size=59).lists("train")
+
+
+def test_photos_come_from_the_tar_in_another_spelling(paper: Miniatures) -> None:
+    data = GeoRanking(paper.georanking, photos=paper.mp16_photos)
+    found = data.lists("train")[0]
+    for photo in (found.photo, found.candidates[0].photo, data.photos("train")[0]):
+        assert photo is not None
+        assert photo.load().size == (48, 32)
+
+
+def test_a_vision_language_model_trains_is_tested_and_answers(
+    paper: Miniatures, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    config = vlm_config(tmp_path, tiny("qwen2_vl"))
+    data = [f"--data={ROOT / 'configs/data/geo_ranking.yaml'}", f"--data.table={paper.georanking}"]
+    few = [f"--data.photos={paper.mp16_photos}", "--data.test_size=4", "--data.batch_size=2", "--data.num_workers=1"]
+    trainer = run_trainer(["fit", config, *data, *few, "--trainer.limit_train_batches=3"]).trainer
+    assert trainer.global_step == 3
+    assert trainer.callback_metrics["val/ranked/mean_km"].isfinite()
+    checkpoint = f"--ckpt_path={tmp_path / 'checkpoints/ranker.ckpt'}"
+    assert (
+        run_trainer(["test", config, *data, *few, checkpoint])
+        .trainer.callback_metrics["test/ranked/mean_km"]
+        .isfinite()
+    )
+    main(["predict", config, *data, *few, checkpoint])
+    rows = pq.read_table(paper.georanking).to_pylist()[-5:-1]
+    for answer, row in zip(predicted(tmp_path), rows, strict=True):
+        assert answer.photo_id == row["img_id"]
+        assert sorted(answer.scores) == sorted(row["ref_img_id"][1:8])
+        assert len(set(answer.scores.values())) == 7
+
+
+def test_a_folder_of_candidates_takes_the_place_of_the_files_lists(paper: Miniatures, tmp_path: Path) -> None:
+    write_candidates(tmp_path / "train.parquet", [CandidateList(Photo("q"), (Candidate(Place(1, 2)),))], "nobody", None)
+    assert GeoRanking(paper.georanking, candidates=tmp_path).lists("train")[0].photo.id == "q"
+
+
+def change(row: Row, column: str, value: object) -> None:
+    row[column] = value
+
+
+def at_rank(row: Row, column: str, value: object, rank: int = 19) -> None:
+    row[column][rank] = value
+
+
+BAD: dict[str, tuple[Callable[[Row], None], str]] = {
+    "null id": (lambda row: change(row, "img_id", None), "column img_id: None is empty"),
+    "empty id": (lambda row: change(row, "img_id", ""), "column img_id: '' is empty"),
+    "null place": (lambda row: change(row, "gps", None), "column gps: None is not latitude and longitude"),
+    "half a place": (lambda row: change(row, "gps", [1.0]), "column gps: [1.0] is not latitude and longitude"),
+    "NaN": (lambda row: change(row, "gps", [math.nan, 0.0]), "has a latitude outside [-90, 90] degrees"),
+    "null degrees": (lambda row: change(row, "gps", [1.0, None]), "has a longitude outside [-180, 180] degrees"),
+    "south of the pole": (lambda row: change(row, "gps", [-90.5, 0.0]), "column gps: [-90.5, 0.0] has a latitude"),
+    "no references": (lambda row: change(row, "ref_gps", []), "column ref_gps: [] has no places"),
+    "null references": (lambda row: change(row, "ref_gps", None), "column ref_gps: None has no places"),
+    "19 ids": (lambda row: row["ref_img_id"].pop(), "has another length than ref_gps"),
+    "21 texts": (lambda row: row["ref_texts"].append([]), "has another length than ref_gps"),
+    "null ids": (lambda row: change(row, "ref_img_id", None), "column ref_img_id: None has another length"),
+    "null candidate": (lambda row: at_rank(row, "ref_img_id", None), "at rank 19 is empty"),
+    "half a candidate": (lambda row: at_rank(row, "ref_gps", [5.0], 3), "at rank 3 is not latitude and longitude"),
+    "no candidate": (lambda row: at_rank(row, "ref_gps", None, 3), "at rank 3 is not latitude and longitude"),
+    "NaN candidate": (lambda row: at_rank(row, "ref_gps", [0.0, math.nan], 9), "at rank 9 has a longitude outside"),
+    "infinity": (lambda row: at_rank(row, "ref_gps", [math.inf, 0.0]), "at rank 19 has a latitude outside [-90, 90]"),
+    "six references": (
+        lambda row: row.update({name: row[name][:6] for name in ("ref_gps", "ref_img_id", "ref_texts")}),
+        "is too short: 7 references beside the photo itself are needed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "told_so"), BAD.values(), ids=BAD)
+def test_a_bad_row_is_named_or_skipped(
+    spoil: Callable[[Row], None], told_so: str, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = [copy.deepcopy(row) for at, row in enumerate(rows) if at not in (5, 31)]
+    for at in (5, 31):
+        spoil(rows[at])
+    path = written(tmp_path, rows)
+    with pytest.raises(GeorankerError) as raised:
+        GeoRanking(path).lists("train")
+    line = str(raised.value)
+    assert line.startswith(f"{path}, row 5, column ")
+    assert told_so in line
+    assert "\n" not in line
+
+    monkeypatch.chdir(tmp_path)
+    data = GeoRanking(path, on_bad_rows="skip", val_size=0, test_size=0)
+    found = list(data.lists("train"))
+    assert [seen(each) for each in found] == [seen(plain(row)) for row in good]
+    with (tmp_path / "skipped_rows.csv").open(newline="") as file:
+        skipped = list(csv.DictReader(file))
+    assert [row["row"] for row in skipped] == ["5", "31"]
+
+
+@pytest.mark.parametrize("column", SCHEMA.names)
+def test_a_column_is_missing_or_of_another_kind(column: str, rows: list[Row], tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    pq.write_table(table.drop_columns([column]), tmp_path / "a.parquet")
+    with pytest.raises(GeorankerError, match=f"has no column '{column}'"):
+        GeoRanking(tmp_path / "a.parquet").lists("train")
+    other = pa.array([{"x": 1.5}] * len(rows))
+    pq.write_table(table.set_column(table.column_names.index(column), column, other), tmp_path / "a.parquet")
+    with pytest.raises(GeorankerError, match=f"column {column}: holds struct<x: double>, not "):
+        GeoRanking(tmp_path / "a.parquet").lists("train")
+
+
+def test_files_that_are_not_there_cut_short_or_empty(paper: Miniatures, tmp_path: Path) -> None:
+    whole = paper.georanking.read_bytes()
+    with pytest.raises(GeorankerError, match=r"no\.parquet: cannot be read"):
+        GeoRanking(tmp_path / "no.parquet").lists("train")
+    for size in range(0, len(whole), len(whole) // 40):
+        (tmp_path / "cut.parquet").write_bytes(whole[:size])
+        with pytest.raises(GeorankerError, match=r"cut\.parquet"):
+            GeoRanking(tmp_path / "cut.parquet").lists("train")
+    with pytest.raises(GeorankerError, match="has no rows"):
+        GeoRanking(written(tmp_path, [])).lists("train")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("ranks", (0, 7)), ("ranks", (5, 4)), ("negatives", -1), ("val_size", -1), ("test_size", -1), ("batch_size", 0)],
+)
+def test_settings_that_cannot_be(setting: str, value: Any, paper: Miniatures) -> None:
+    with pytest.raises(ValueError, match=setting):
+        GeoRanking(paper.georanking, **{setting: value})
+
+
+def test_what_is_written_is_read(paper: Miniatures, rows: list[Row], tmp_path: Path) -> None:
+    lists = [plain(row, 1, 14) for row in rows if row["ref_img_id"][0] == row["img_id"]]
+    places = [
+        Place(found.photo.place.latitude, found.photo.place.longitude, "here") for found in lists if found.photo.place
+    ]
+    path = tmp_path / "GeoRanking.parquet"
+    assert write_georanking(path, zip(places, lists, strict=True), {"a": 1}) == len(lists)
+    assert told(path) == {"a": 1}
+    assert told(paper.georanking) == {}
+    assert pq.read_schema(path).remove_metadata() == pq.read_schema(paper.georanking).remove_metadata() == SCHEMA
+    data = GeoRanking(path, ranks=(1, 14), val_size=0, test_size=0)
+    assert [seen(found) for found in data.lists("train")] == [seen(found) for found in lists]
+    assert {row["ref_texts"][0][0] for row in pq.read_table(path).to_pylist()} == {"here"}
+
+
+def test_no_python_object_outlives_its_batch(paper: Miniatures, rows: list[Row], tmp_path: Path) -> None:
+    def objects() -> int:
+        gc.collect()
+        return sum(type(each) in (Candidate, CandidateList) for each in gc.get_objects())
+
+    path = written(tmp_path, rows * 20)
+    before = objects()
+    data = GeoRanking(path, batch_size=50, collator=RankingCollator())
+    count = 0
+    for batch in data.train_dataloader():
+        count += len(batch)
+        assert batch.distances_km.shape == (50, 7)
+        assert not torch.isnan(batch.distances_km).any()
+    assert count == 1150  # of 1176, in whole batches
+    assert objects() == before

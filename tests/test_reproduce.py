@@ -1,0 +1,82 @@
+"""Every command of docs/reproduce.md, in its order, on miniatures of the public files and with a tiny model."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from peft import LoraConfig
+
+from georanker.backbones.vlm import VLMBackbone
+from georanker.cli import TRAINER_COMMANDS, main
+from tests.conftest import ROOT
+from tests.miniatures import write_miniatures
+from tests.test_configs import ONE_CPU, with_tiny_vlm
+
+TEXT = (ROOT / "docs/reproduce.md").read_text()
+SHORT = ["--trainer.limit_train_batches=1", "--trainer.max_epochs=1", "--trainer.limit_test_batches=2"]
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of each command, those of a loop once for each of its values."""
+    for line in "".join(re.findall(r"```bash\n(.*?)```", text, re.S)).splitlines():
+        loop = re.fullmatch(r"for (\w+) in (.+?); do (.+); done", line)
+        values, command = (loop[2].split(), loop[3]) if loop else ([""], line)
+        for value in values:
+            yield shlex.split(command.replace(f"${loop[1]}", value) if loop else command)
+
+
+COMMANDS = list(commands(TEXT))
+
+
+def test_commands_are_found() -> None:
+    assert len(COMMANDS) > 25
+    assert {words[0] for words in COMMANDS} == {"georanker"}
+    assert {words[1] for words in COMMANDS} >= {"check-data", "fit", "test", "predict", "report", "build-georanking"}
+
+
+def test_a_loop_is_as_many_commands() -> None:
+    assert list(commands("```bash\nfor x in 1 2; do a --b $x; done\n```")) == [["a", "--b", "1"], ["a", "--b", "2"]]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[[str], Path]) -> Path:
+    """A folder that looks as the reader's does after the downloads."""
+    folder = tmp_path_factory.mktemp("machine")
+    write_miniatures(folder / "dataset")
+    (folder / "configs").symlink_to(ROOT / "configs")
+    lora = LoraConfig(r=16, lora_alpha=32, target_modules=["q_proj", "k_proj", "v_proj"])
+    VLMBackbone(str(tiny("qwen2_vl")), lora=lora).save_weights(folder / "dataset/checkpoints")
+    return folder
+
+
+def test_the_whole_way(
+    machine: Path,
+    tiny: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(machine)
+    for _, verb, *args in COMMANDS:
+        flags: list[str] = []
+        if verb in TRAINER_COMMANDS:
+            flags = [*ONE_CPU, "--trainer.precision=32-true", "--data.num_workers=0", *SHORT]
+            retriever = any("retriever" in arg for arg in args)
+            flags += ["--data.batch_size=16"] if retriever else with_tiny_vlm(tiny("qwen2_vl"))
+        elif "mp16_pro.yaml" in " ".join(args):
+            flags = ["--data.num_workers=0"]
+        if verb == "check-data":  # a few dozen rows are not those of the real files, and it says so
+            with pytest.raises(SystemExit):
+                main([verb, *args, *flags])
+            assert "kinds of mistakes" in capsys.readouterr().out
+        else:
+            caplog.clear()
+            main([verb, *args, *flags])
+            trained = {"configs/overlay/public_adapter.yaml", "--ckpt_path"} & set(args)
+            assert ("untrained weights" in caplog.text) == (verb == "test" and not trained)
+    assert (machine / "runs/im2gps3k/report.html").exists()
+    assert (machine / "runs/mp16_pro/georanking/GeoRanking_retriever_train.parquet").exists()
