@@ -39,6 +39,7 @@ class TrainingLists:
         neighbours: finds their candidates.
         negatives: so many of the last candidates become negatives, as long as one candidate is left.
         out: the folder to write.
+        count: so many of the photos, evenly spread; None for all.
         photos_a_shard: is rounded up to whole batches, so that each batch is the same for any number of processes.
 
     Raises:
@@ -54,6 +55,7 @@ class TrainingLists:
         neighbours: DistinctNeighbours,
         negatives: int,
         out: Path,
+        count: int | None,
         photos_a_shard: int,
     ) -> None:
         self.data, self.split, self.model, self.neighbours, self.negatives = data, split, model, neighbours, negatives
@@ -61,12 +63,17 @@ class TrainingLists:
         self.photos = data.photos(split)
         if not len(self.photos):
             raise GeorankerError(f"the split {split} has no photos")
+        size = len(self.photos)
+        self.rows: np.ndarray = (
+            np.arange(size if count is None else min(count, size)) * size // min(count or size, size)
+        )
+        """Of the photos that are taken."""
         self.retriever = model.fingerprint()
         self.gallery.check_fingerprint(self.retriever)
         self.candidates_file = out / f"{split}.parquet"
         self.file = out / ("GeoRanking.parquet" if split == "train" else f"GeoRanking_{split}.parquet")
-        size = -(-photos_a_shard // data.batch_size) * data.batch_size
-        self.shards = Shards(out / f"{split}.parts", self._origin(size), len(self.photos), size)
+        shard = -(-photos_a_shard // data.batch_size) * data.batch_size
+        self.shards = Shards(out / f"{split}.parts", self._origin(shard), len(self.rows), shard)
 
     def run(self, rank: int, processes: int, console: Console) -> None:
         """Do the share of one process; the one that ends last writes the files.
@@ -114,7 +121,7 @@ class TrainingLists:
 
     def _add(self, numbers: Sequence[int], console: Console) -> None:
         """Make some shards."""
-        rows = [row for number in numbers for row in self.shards.span(number)]
+        rows = [row for number in numbers for row in self.rows[self.shards.span(number)].tolist()]
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn()
         with Progress(*columns, console=console) as progress:
             task = progress.add_task(f"Finding neighbours for {self.split}", total=len(rows))
@@ -158,22 +165,25 @@ class TrainingLists:
 
     def _with_places(self) -> Iterator[tuple[Place, CandidateList]]:
         lists = self.shards.lists()
-        for start in range(0, len(self.photos), _AT_ONCE):
-            photos = self.photos[start : start + _AT_ONCE]
+        for photos in self._taken():
             yield from zip(gazetteer().named([_place(photo) for photo in photos]), lists, strict=False)
+
+    def _taken(self) -> Iterator[list[Photo]]:
+        """Yield all photos that are taken, some at a time."""
+        for start in range(0, len(self.rows), _AT_ONCE):
+            yield [self.photos[row] for row in self.rows[start : start + _AT_ONCE].tolist()]
 
     def _origin(self, photos_a_shard: int) -> dict[str, object]:
         """Return all that the files depend on, by the option that it comes from."""
         photos, known = hashlib.sha256(), self.related is None
-        for start in range(0, len(self.photos), _AT_ONCE):
-            some = self.photos[start : start + _AT_ONCE]
+        for some in self._taken():
             photos.update(repr([(photo.id, _place(photo)) for photo in some]).encode())
             if self.related is not None:
                 known |= bool(self.related.groups(photo.id for photo in some).any())
         if not known:
             assert self.related is not None
             raise GeorankerError(
-                f"{self.related.path}: knows none of the {len(self.photos):,} photos of {self.split}, such as "
+                f"{self.related.path}: knows none of the {len(self.rows):,} photos of {self.split}, such as "
                 f"{self.photos[0].id}; write their ids as photo_id"
             )
         settings = {

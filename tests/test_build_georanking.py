@@ -243,6 +243,15 @@ def test_files_of_others_are_not_written_over(
         (tmp_path / name).unlink()
 
 
+def test_some_photos_are_evenly_spread(command: Callable[..., list[str]], made: Path, tmp_path: Path) -> None:
+    main(command(tmp_path / "out", "--photos=11"))
+    taken = pq.read_table(tmp_path / "out/GeoRanking.parquet")
+    rows = [at * 48 // 11 for at in range(11)]
+    whole = pq.read_table(made / "GeoRanking.parquet")
+    assert taken["img_id"].to_pylist() == whole.take(rows)["img_id"].to_pylist()
+    assert taken["ref_img_id"].to_pylist() == whole.take(rows)["ref_img_id"].to_pylist()
+
+
 def test_another_split_has_files_of_its_own(
     command: Callable[..., list[str]], made: Path, small_run: Path, tmp_path: Path
 ) -> None:
@@ -260,6 +269,7 @@ def test_another_split_has_files_of_its_own(
     ("flags", "complaint"),
     [
         (["--negatives=19"], "negatives must be at least 0 and below top_k, which is 19, not 19"),
+        (["--photos=0"], "photos must be at least 1, not 0"),
         (["--photos_a_shard=0"], "photos_a_shard must be at least 1, not 0"),
         (["--duplicate_cosine=2"], "duplicate_cosine must be above -1 and at most 1, not 2"),
         (["--duplicate_cosine=-0.9"], "nothing of the gallery is left for it (96 too like it); set a higher"),

@@ -20,6 +20,7 @@ def build_georanking(
     gallery: Path,
     out: Path,
     splits: Sequence[str] = ("train",),
+    photos: int | None = None,
     top_k: int = 19,
     negatives: int = 5,
     duplicate_cosine: float | None = 0.9999,
@@ -42,6 +43,7 @@ def build_georanking(
         gallery: the folder that `georanker index` wrote with the same retriever.
         out: the folder to write.
         splits: which splits to write; those beside train become GeoRanking_SPLIT.parquet and SPLIT.parquet.
+        photos: how many photos of each split to take, evenly spread; all by default.
         top_k: candidates of each photo; the photo itself at rank 0 makes 20, as in the paper.
         negatives: so many of them, from the tail, are the negatives of the candidates file.
         duplicate_cosine: photos whose vectors have at least this cosine are taken for the same; null for none.
@@ -58,14 +60,15 @@ def build_georanking(
 
     if not 0 <= negatives < top_k:
         raise GeorankerError(f"negatives must be at least 0 and below top_k, which is {top_k}, not {negatives}")
-    if photos_a_shard < 1:
-        raise GeorankerError(f"photos_a_shard must be at least 1, not {photos_a_shard}")
+    for name, count in (("photos", photos), ("photos_a_shard", photos_a_shard)):
+        if count is not None and count < 1:
+            raise GeorankerError(f"{name} must be at least 1, not {count}")
     rank, processes = _place()
     model = load_retriever(retriever)
     places = Gallery.load(gallery, data.gallery_source)
     neighbours = DistinctNeighbours(places, top_k, duplicate_cosine, Related(related) if related else None)
     for split in splits:
-        job = TrainingLists(data, split, model, neighbours, negatives, out, photos_a_shard)
+        job = TrainingLists(data, split, model, neighbours, negatives, out, photos, photos_a_shard)
         job.run(rank, processes, Console(quiet=rank > 0))
 
 

@@ -20,7 +20,7 @@ def multiplied_patches(model: nn.Module) -> Iterator[None]:
     Args:
         model: has the convolutions; after the context it is as it was.
     """
-    changed = [module for module in model.modules() if type(module) in (nn.Conv2d, nn.Conv3d) and _is_plain(module)]
+    changed = [module for module in model.modules() if isinstance(module, _Conv) and _is_plain(module)]
     for conv in changed:
         conv.forward = _Product(conv)
     try:
@@ -30,8 +30,8 @@ def multiplied_patches(model: nn.Module) -> Iterator[None]:
             del conv.forward
 
 
-def _is_plain(conv: nn.Module) -> bool:
-    return isinstance(conv, _Conv) and conv.groups == 1 and not any(conv.padding) and "forward" not in vars(conv)
+def _is_plain(conv: _Conv) -> bool:
+    return conv.groups == 1 and not any(conv.padding) and "forward" not in vars(conv)
 
 
 class _Product:
@@ -40,10 +40,9 @@ class _Product:
     def __init__(self, conv: _Conv) -> None:
         self._conv, self._usual = conv, conv.forward
 
-    def __call__(self, given: Tensor) -> Tensor:
+    def __call__(self, input: Tensor) -> Tensor:
         weight = self._conv.weight
-        if given.dim() != weight.dim() or given.shape[1:] != weight.shape[1:]:
-            made: Tensor = self._usual(given)
-            return made
-        made = nn.functional.linear(given.flatten(1), weight.flatten(1), self._conv.bias)
-        return made[(..., *[None] * (given.dim() - 2))]
+        if input.dim() != weight.dim() or input.shape[1:] != weight.shape[1:]:
+            return self._usual(input)
+        made = nn.functional.linear(input.flatten(1), weight.flatten(1), self._conv.bias)
+        return made[(..., *[None] * (input.dim() - 2))]

@@ -136,7 +136,8 @@ def shared_attention(
 
     def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         """Let (N, R, H, D) queries see (N, S, G, D) keys: the heads of a group stand one below the other."""
-        below = q.unflatten(2, (groups, together)).permute(0, 2, 3, 1, 4).flatten(2, 3)
+        count, length, heads, width = q.shape
+        below = q.reshape(count, length, groups, together, width).permute(0, 2, 3, 1, 4).flatten(2, 3)
         seen = nn.functional.scaled_dot_product_attention(
             below,
             k.transpose(1, 2),
@@ -145,7 +146,8 @@ def shared_attention(
             dropout_p=dropout,
             scale=scaling,
         )
-        return seen.unflatten(2, (together, -1)).permute(0, 3, 1, 2, 4).flatten(2, 3)
+        apart = seen.reshape(count, groups, together, length, -1).permute(0, 3, 1, 2, 4)
+        return apart.reshape(count, length, heads, -1)
 
     out: list[Tensor] = []
     for number, where in enumerate(layout.lists):
