@@ -63,10 +63,8 @@ class TrainingLists:
         self.photos = data.photos(split)
         if not len(self.photos):
             raise GeorankerError(f"the split {split} has no photos")
-        size = len(self.photos)
-        self.rows: np.ndarray = (
-            np.arange(size if count is None else min(count, size)) * size // min(count or size, size)
-        )
+        count = min(count or len(self.photos), len(self.photos))
+        self.rows: np.ndarray = np.arange(count) * len(self.photos) // count
         """Of the photos that are taken."""
         self.retriever = model.fingerprint()
         self.gallery.check_fingerprint(self.retriever)

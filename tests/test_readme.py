@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from georanker.cli import TRAINER_COMMANDS, main
+from georanker.cli import TRAINER_COMMANDS, _verbs, main
 from georanker.discovery import classes
 from tests.conftest import ROOT
+from tests.localizer_world import finished_run
 
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", TEXT, re.S)
@@ -46,12 +47,17 @@ def test_the_other_commands_are_make_or_scripts() -> None:
             assert program == "georanker"
 
 
-def test_python_runs() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+def test_python_runs(small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    Path("runs/demo").symlink_to(finished_run(small_run))
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
-        exec(compile(code, "README.md", "exec"), {})
+        for code in re.findall(r"```python\n(.*?)```", TEXT, re.S):
+            exec(compile(code.replace("test_size=2000", "test_size=2"), "README.md", "exec"), {"__name__": "readme"})
     assert "acc@25km" in shown.getvalue()
+    assert "tile.png" in shown.getvalue()
+    assert Path("portrait.png").exists()
 
 
 def test_the_table_of_rooms_is_the_tree() -> None:
@@ -68,5 +74,5 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_all_commands_are_explained() -> None:
-    for command in (*TRAINER_COMMANDS, "index", "retrieve", "demo"):
+    for command in (*TRAINER_COMMANDS, *_verbs()):
         assert re.search(rf"\b(georanker|make) {command}\b", TEXT), command

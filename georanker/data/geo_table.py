@@ -200,7 +200,7 @@ class GeoTable(GeoDataModule):
         return self.gallery_source if split == "gallery" else self.photo_source
 
     def _check_order(self, table: TableFile, fields: Mapping[str, str]) -> None:
-        """Raise if latitudes and longitudes are swapped: some latitudes are possible longitudes, never the reverse."""
+        """Raise if the two are swapped: many latitudes are beyond 90 degrees, and no longitude is."""
         latitudes, longitudes = (table.numbers(fields[field]) for field in _LIMITS)
         beyond = (np.abs(latitudes) > 90) & (np.abs(latitudes) <= 180)
         if beyond.sum() >= max(_SWAPPED_ROWS, _SWAPPED_SHARE * len(table)) and not (np.abs(longitudes) > 90).any():

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from georanker.candidate_table import candidate_column
-from georanker.data.tables import BadRows, TableFile
+from georanker.data.tables import BadRows, TableFile, tell
 from georanker.types import GeorankerError
 
 _ID, _LATITUDE, _LONGITUDE, _NAMES = "IMG_ID", "LAT", "LON", ("city", "state", "country")
@@ -23,6 +23,8 @@ class Neighbours:
     """The array, a `.npy`."""
     gallery: Path
     """The table of MP16-Pro, whose rows count from 0."""
+    known_rows: int
+    """How many rows that table has; of another number it is said that rows may mean other photos."""
     retrieved_count: int | None = None
     """How many of a list are taken; None for all."""
     negative_count: int = 5
@@ -46,6 +48,11 @@ class Neighbours:
             raise GeorankerError(
                 f"{self.path}, row {row}, column {rank}: {rows[row, rank]:,} is not a row of {self.gallery}, which has "
                 f"{len(gallery):,}; name the table that it was made for"
+            )
+        if len(gallery) != self.known_rows:
+            tell(
+                f"{self.gallery}: has {len(gallery):,} rows, MP16_Pro_filtered.csv has {self.known_rows:,}; if "
+                f"{self.path} was made for that one, its rows mean other photos here"
             )
         asked, inverse = np.unique(rows, return_inverse=True)
         at: np.ndarray = inverse.reshape(rows.shape)

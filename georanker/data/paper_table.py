@@ -19,9 +19,9 @@ _PLACES = "candidate_gps_lis"
 class PaperTable(GeoTable):
     """A benchmark of Flickr photos whose table has `IMG_ID`, `LAT` and `LON`, as the paper's repository keeps them.
 
-    Candidates come from `candidates`, or else from `neighbours` with `gallery`, or else from the cells of `table` where
-    it has them. In the prompt of a candidate from either of these stand the last `negatives` of the photo's full list
-    of 20, taken before it is cut to `retrieved`. Guessed places follow the retrieved ones, so that those win on ties.
+    Candidates come from `candidates`, or else from `neighbours` with `gallery`, without guessed places, or else from
+    the cells of `table` where it has them. In the latter two the negatives are the last of the photo's full list of 20,
+    taken before it is cut to `retrieved`. Guessed places follow the retrieved ones, so that those win on ties.
 
     Source: arXiv 2505.13731, `compile_prediction_candidates.py` and `evaluate.py` of its public code.
 
@@ -95,7 +95,9 @@ class PaperTable(GeoTable):
             raise ValueError("neighbours needs gallery, the table of MP16-Pro whose rows it names")
         self._neighbours = None
         if neighbours is not None and gallery is not None:
-            self._neighbours = Neighbours(Path(neighbours), Path(gallery), retrieved, negatives)
+            self._neighbours = Neighbours(
+                Path(neighbours), Path(gallery), self.known_rows["gallery"], retrieved, negatives
+            )
 
     def fields(self, split: str) -> Mapping[str, str]:
         """Return the columns of a split's table; the gallery's alone holds names of places."""

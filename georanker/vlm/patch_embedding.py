@@ -22,7 +22,7 @@ def multiplied_patches(model: nn.Module) -> Iterator[None]:
     """
     changed = [module for module in model.modules() if isinstance(module, _Conv) and _is_plain(module)]
     for conv in changed:
-        conv.forward = _Product(conv)
+        conv.forward = _Product(conv)  # type: ignore[method-assign]
     try:
         yield
     finally:

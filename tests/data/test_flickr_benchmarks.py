@@ -145,7 +145,9 @@ def test_answers_that_could_not_be_parsed_are_counted(mini: Miniatures, caplog: 
 
 
 @pytest.mark.parametrize("numbers", [(12, 5), (20, 0), (3, 25)])
-def test_neighbours_as_plainly_read(numbers: tuple[int, int], mini: Miniatures) -> None:
+def test_neighbours_as_plainly_read(
+    numbers: tuple[int, int], mini: Miniatures, caplog: pytest.LogCaptureFixture
+) -> None:
     retrieved, negatives = numbers
     gallery, ranks = rows_of(mini.mp16_filtered), np.load(mini.yfcc4k_rows)
     data = YFCC4K(
@@ -155,8 +157,10 @@ def test_neighbours_as_plainly_read(numbers: tuple[int, int], mini: Miniatures) 
         retrieved=retrieved,
         negatives=negatives,
     )
-    lists = data.own_lists("test")
+    with caplog.at_level(logging.WARNING):
+        lists = data.own_lists("test")
     assert lists is not None
+    assert "has 60 rows, MP16_Pro_filtered.csv has 4,122,110; if" in caplog.text
     for found, row in zip(lists, ranks, strict=True):
         full = [
             (float(g["LAT"]), float(g["LON"]), g["city"], g["state"], g["country"], g["IMG_ID"], "retrieved")
