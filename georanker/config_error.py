@@ -17,6 +17,7 @@ _NO_CLASS = re.compile(r"(?:Expected a dot import path string: |Import path |No 
 _PARSER_KEY = re.compile(r'Parser key "([^"]+)"')
 _EXPECTED = re.compile(r"Expected an? (?:<class '|typing\.)?([^\n]+?)(?:'>)?(?:\. Got value: .*)?$", re.MULTILINE)
 _REFUSED = re.compile(r"^ +- (?!Expected|Parser key|Problem|Does not validate)(.*)", re.MULTILINE)
+_LACKS = re.compile(r"given class_path '([^']+)':\s+the following arguments are required: (.+)")
 _GIVEN = re.compile(r"Given value: (.*)")
 _GOT = re.compile(r"Got value: (.*)")
 _NESTED = re.compile(r"NestedArg\(key='[^']*', val='?(.*?)'?\)$", re.MULTILINE)
@@ -38,6 +39,9 @@ def explain(message: str, args: Sequence[str], options: Iterable[str]) -> str:
         names = sorted(found.__name__ for found in all_classes())
         what = f"is not a class that `{keys[-1]}` can be" if keys else "is not a class"
         return _lines(unknown[1], what, args, names)
+    if lacks := _LACKS.search(message):
+        option = ".".join([*keys[-1:], lacks[2].split(", ")[0]])
+        return f"{lacks[1].rpartition('.')[2]} needs {lacks[2]}\n  give it with --{option}, or in a YAML"
     if refused := _REFUSED.search(message):
         return refused[1]
     if keys and (given := _GOT.search(message) or _GIVEN.search(_NESTED.sub(r"\1", message))):

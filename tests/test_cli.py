@@ -97,6 +97,15 @@ def test_typo(text: str, line: int, wrong: str, meant: str, tmp_path: Path, caps
     assert f"did you mean '{meant}'?" in said
 
 
+def test_an_option_that_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    config = f"--config={ROOT / 'configs/experiment/blue_marble_consensus.yaml'}"
+    for args in (["check-data"], ["test", config]):
+        with pytest.raises(SystemExit):
+            main([*args, "--data", "IM2GPS3K"])
+        told = "georanker: IM2GPS3K needs table\n  give it with --data.table, or in a YAML\n"
+        assert capsys.readouterr().err == told
+
+
 def test_typo_in_a_file_that_is_pointed_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "parts").mkdir()
     part = tmp_path / "parts" / "data.yaml"
