@@ -40,8 +40,8 @@ def explain(message: str, args: Sequence[str], options: Iterable[str]) -> str:
         what = f"is not a class that `{keys[-1]}` can be" if keys else "is not a class"
         return _lines(unknown[1], what, args, names)
     if lacks := _LACKS.search(message):
-        option = ".".join([*keys[-1:], lacks[2].split(", ")[0]])
-        return f"{lacks[1].rpartition('.')[2]} needs {lacks[2]}\n  give it with --{option}, or in a YAML"
+        lacked = ".".join([*keys[-1:], lacks[2].split(", ")[0]])
+        return f"{lacks[1].rpartition('.')[2]} needs {lacks[2]}\n  give it with --{lacked}, or in a YAML"
     if refused := _REFUSED.search(message):
         return refused[1]
     if keys and (given := _GOT.search(message) or _GIVEN.search(_NESTED.sub(r"\1", message))):

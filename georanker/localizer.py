@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Self, overload
 import numpy as np
 import torch
 
-from georanker.calibration import Calibration, Trust, agreement
 from georanker.checkpoint import load_module
 from georanker.exif import read_gps
 from georanker.gazetteer import gazetteer
 from georanker.hub import fetch, upload
-from georanker.localized import Localized, LocalizedPhotos, from_answer_km
+from georanker.localizing.calibration import Calibration, agreement
+from georanker.localizing.localized import Localized
+from georanker.localizing.localized_photos import LocalizedPhotos
+from georanker.localizing.model_card import Provenance, model_card
+from georanker.localizing.photo_inputs import PhotoLike, is_one, photos_of
+from georanker.localizing.run_folder import check_run, gallery_source, list_length, remembered_data
+from georanker.localizing.trust import Trust
+from georanker.localizing.words import from_answer_km
 from georanker.looks import UsualLooks, looks
-from georanker.model_card import Provenance, model_card
-from georanker.photo_inputs import PhotoLike, is_one, photos_of
 from georanker.pretrained import read_yaml, write_yaml
 from georanker.ranker import Ranker
 from georanker.retrievers.base import Retriever
 from georanker.retrievers.gallery import Gallery
-from georanker.run_folder import check_run, gallery_source, list_length, remembered_data
 from georanker.types import (
     CandidateList,
     GeorankerError,

@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from georanker import training_lists
 from georanker.candidates import CandidatesFile
 from georanker.cli import main, run_trainer
 from georanker.data.blue_marble import BlueMarble
 from georanker.data.geo_ranking import GeoRanking
-from georanker.distinct_neighbours import DistinctNeighbours
 from georanker.gazetteer import gazetteer
 from georanker.georanking import told
 from georanker.retrievers.gallery import Gallery
+from georanker.training_lists import training_lists
+from georanker.training_lists.distinct_neighbours import DistinctNeighbours
 from georanker.types import CandidateList, Photo
 from georanker.verbs.index import load_retriever
 from tests.conftest import ROOT, SMALL

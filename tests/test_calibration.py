@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from georanker.calibration import ODD, Calibration, Trust, agreement
 from georanker.data.blue_marble import BlueMarble
+from georanker.localizing.calibration import Calibration, agreement
+from georanker.localizing.trust import ODD, Trust
 from georanker.looks import COUNT, UsualLooks, looks
 from georanker.retrievers.photo_collator import PhotoCollator
 from georanker.types import GeorankerError, Photo

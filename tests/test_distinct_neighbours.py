@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from georanker.distinct_neighbours import ALIKE, RELATED, SAME, DistinctNeighbours
-from georanker.related import Related
 from georanker.retrievers.gallery import Gallery
+from georanker.training_lists.distinct_neighbours import ALIKE, RELATED, SAME, DistinctNeighbours
+from georanker.training_lists.related import Related
 from georanker.types import GeorankerError, Photo, Place
 
 DIMENSIONS = 8

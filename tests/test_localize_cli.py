@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from georanker.calibration import Trust
 from georanker.cli import main
-from georanker.localized import Localized, LocalizedPhotos
 from georanker.localizer import Localizer
-from georanker.places_out import write_geojson
+from georanker.localizing.localized import Localized
+from georanker.localizing.localized_photos import LocalizedPhotos
+from georanker.localizing.places_out import write_geojson
+from georanker.localizing.trust import Trust
 from georanker.types import Candidate, Photo, Place
 from tests.localizer_world import encoded, finished_run, tile
 from tests.photos_with_gps import gps_block

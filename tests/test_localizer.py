@@ -20,8 +20,9 @@ import georanker
 from georanker.backbones.base import Backbone
 from georanker.data.blue_marble import BlueMarble
 from georanker.geodesy import geodesic_km
-from georanker.localized import Localized, LocalizedPhotos
 from georanker.localizer import Localizer
+from georanker.localizing.localized import Localized
+from georanker.localizing.localized_photos import LocalizedPhotos
 from georanker.looks import looks
 from georanker.ranker import Ranker
 from georanker.retrievers.gallery import Gallery

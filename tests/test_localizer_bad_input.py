@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from georanker.localized import Localized
 from georanker.localizer import Localizer
+from georanker.localizing.localized import Localized
 from georanker.types import GeorankerError
 from tests.localizer_world import encoded, finished_run, noise, tile
 

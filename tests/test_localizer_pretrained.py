@@ -19,8 +19,8 @@ import yaml
 from georanker.backbones.vlm import VLMBackbone
 from georanker.cli import main
 from georanker.localizer import Localizer
-from georanker.model_card import Provenance
-from georanker.photo_inputs import PhotoLike
+from georanker.localizing.model_card import Provenance
+from georanker.localizing.photo_inputs import PhotoLike
 from georanker.prompts.template_prompt import TemplatePrompt
 from georanker.ranker import Ranker
 from georanker.retrievers.base import Retriever

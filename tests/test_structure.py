@@ -33,6 +33,8 @@ SEES: dict[str, set[str]] = {
     "vlm": {"prompts", "heads"},
     "backbones": {"encoders", "heads", "prompts", "vlm"},
     "report": {"metrics"},
+    "localizing": {"data", "report"},
+    "training_lists": {"data", "retrievers", "stores"},
 }
 GROUND = {"types", "geodesy", "files", "discovery", "recorded", "hub"}
 BEYOND: dict[str, set[str]] = {
@@ -42,6 +44,8 @@ BEYOND: dict[str, set[str]] = {
     "data": {"candidate_table", "candidates", "exif", "georanking"},
     "retrievers": {"hparams", "looks", "pretrained", "schedules"},
     "report": {"answers", "gazetteer"},
+    "localizing": {"answers", "exif", "gazetteer", "pretrained"},
+    "training_lists": {"candidates", "gazetteer", "georanking"},
 }
 
 

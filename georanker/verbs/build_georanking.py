@@ -53,10 +53,10 @@ def build_georanking(
     """
     from rich.console import Console
 
-    from georanker.distinct_neighbours import DistinctNeighbours
-    from georanker.related import Related
     from georanker.retrievers.gallery import Gallery
-    from georanker.training_lists import TrainingLists
+    from georanker.training_lists.distinct_neighbours import DistinctNeighbours
+    from georanker.training_lists.related import Related
+    from georanker.training_lists.training_lists import TrainingLists
 
     if not 0 <= negatives < top_k:
         raise GeorankerError(f"negatives must be at least 0 and below top_k, which is {top_k}, not {negatives}")

@@ -36,10 +36,10 @@ def localize(
     """
     from rich.console import Console
 
-    from georanker.localized import LocalizedPhotos
     from georanker.localizer import Localizer
-    from georanker.photo_inputs import once, photos_of
-    from georanker.places_out import writer
+    from georanker.localizing.localized_photos import LocalizedPhotos
+    from georanker.localizing.photo_inputs import once, photos_of
+    from georanker.localizing.places_out import writer
     from georanker.stores.open_store import open_store
 
     write = writer(out) if out else None

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from georanker.related import Related
 from georanker.retrievers.gallery import Gallery
 from georanker.stores.names import spelling_key
+from georanker.training_lists.related import Related
 from georanker.types import CandidateList, GeorankerError, Photo
 
 SAME, ALIKE, RELATED = "the photo itself", "too like it", "related to it"

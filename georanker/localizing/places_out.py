@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from georanker.answers import SCHEMA, row
 from georanker.files import file_beside
 from georanker.gazetteer import ATTRIBUTION
-from georanker.localized import Localized, LocalizedPhotos
+from georanker.localizing.localized import Localized
+from georanker.localizing.localized_photos import LocalizedPhotos
 from georanker.types import Candidate, GeorankerError, Photo, Place
 
 _DIGITS = 6

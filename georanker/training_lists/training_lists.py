@@ -17,12 +17,12 @@ from torch.utils.data import Subset
 
 from georanker.candidates import write_candidates
 from georanker.data.base import GeoDataModule
-from georanker.distinct_neighbours import DistinctNeighbours
 from georanker.gazetteer import gazetteer
 from georanker.georanking import told, write_georanking
 from georanker.retrievers.base import Retriever
 from georanker.retrievers.gallery import Gallery
-from georanker.shards import OTHERWISE, Shards, differing
+from georanker.training_lists.distinct_neighbours import DistinctNeighbours
+from georanker.training_lists.shards import OTHERWISE, Shards, differing
 from georanker.types import CandidateList, GeorankerError, Photo, Place
 
 FORMAT_VERSION = 1

@@ -10,7 +10,8 @@ import io
 from PIL import Image, ImageDraw
 
 from georanker.gazetteer import ATTRIBUTION
-from georanker.localized import Localized, degrees, in_words
+from georanker.localizing.localized import Localized
+from georanker.localizing.words import degrees, in_words
 from georanker.report.background import background_picture
 from georanker.types import GeorankerError, Place
 
