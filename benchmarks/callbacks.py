@@ -1,6 +1,6 @@
 """What the callbacks cost: the same ranker trained on the same batches, with and without them.
 
-    python -m benchmarks.callbacks
+    python benchmarks/callbacks.py
 
 The two are trained in turns in this process, and the medians of their steps are compared. Times are those of the
 processor, so that others who use the machine do not count. They still move by some percent from round to round, so the
