@@ -14,12 +14,13 @@ MAX_CHARACTERS = 1 << 20
 MAX_DEPTH = 8
 """How deep lists may lie in lists; those of the public files have two levels."""
 
-_QUOTED = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
+# No possessive quantifiers: those of Python 3.11.2 match the wrong text.
+_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _CALL = r"(?:(?:np|numpy)\.)?(?:array|float64|float32|float16|int64|int32|str_)\("  # how numpy shows what it holds
-_WORD = r"[+-]?[\w.](?:[\w.]|(?<=[eE])[+-])*+"  # numbers, nan, None, and whatever does not belong here
+_WORD = r"[+-]?[\w.](?:[\w.]|(?<=[eE])[+-])*"  # numbers, nan, None, and whatever does not belong here
 # A quote without an end takes the rest with it: searching for the end again and again would take for ever.
 _TOKEN = re.compile(rf"{_QUOTED}|['\"].*|{_CALL}|{_WORD}|\S", re.DOTALL)
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*+|\.\d++)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NAMES: dict[str, Value] = {"None": None, "null": None, "True": True, "False": False}
 
 
