@@ -150,13 +150,14 @@ class Localizer:
         `Retriever.from_pretrained` and `Ranker.from_pretrained` read the same folder. Nothing in it can run code.
 
         Args:
-            folder: other files in it stay.
+            folder: other files in it stay, but for a README.md, which becomes the model card.
             name: what the model card calls it, such as a hub's id; None for the folder.
         """
         folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise GeorankerError(f"{folder} is a file; name a folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise GeorankerError(f"{folder}: cannot be made ({error.strerror}); name a folder") from error
         (folder / CONFIG).unlink(missing_ok=True)  # what a kill leaves is told from what is whole
         self.retriever.save_pretrained(folder)
         self.ranker.save_pretrained(folder)

@@ -20,9 +20,9 @@ MOST = 4096
 def looks(pixels: Tensor) -> Tensor:
     """Return (B, 36) float32: colours, contrast by scale and its tails, direction of edges, and layout.
 
-    On squares of 64 pixels, in grey and two opponent colours: means, deviations and correlations; the energy of five
-    bands of a Laplacian pyramid; for the three finest, the kurtosis and how much more edges run one way than the other,
-    both of grey; the top half against the bottom, and the middle against all.
+    On squares of 64 pixels, in grey and, half as fine, two opponent colours: means, deviations and correlations; the
+    energy of five bands of a Laplacian pyramid; for the three finest, the kurtosis and how much more edges run one way
+    than the other, both of grey; the top half against the bottom, and the middle against all.
 
     Source: energies and tails of pyramid bands tell kinds of images apart; Torralba and Oliva, "Statistics of natural
     image categories", Network 2003.
@@ -35,6 +35,9 @@ def looks(pixels: Tensor) -> Tensor:
         images = nn.functional.interpolate(images, size=(_SIDE, _SIDE), mode="area")
     red, green, blue = images.unbind(1)
     image = torch.stack([(red + green + blue) / 3, red - green, blue - (red + green) / 2], dim=1)
+    # JPEG and WebP keep colours at half the resolution: finer ones would tell the format and not the content.
+    soft = nn.functional.interpolate(nn.functional.avg_pool2d(image[:, 1:], 2), scale_factor=2.0, mode="nearest")
+    image = torch.cat([image[:, :1], soft], dim=1)
     numbers = [image.mean((2, 3)), _log(image.std((2, 3)))]
     scale = image
     for step in range(5):

@@ -155,8 +155,10 @@ def test_a_cosine_of_null_leaves_only_ids() -> None:
         ("photo_id\na\n", "has the columns photo_id; it needs photo_id, and one or more such as author"),
         ("photo_id,author\n", "has no rows"),
         ("photo_id,author\na,b\n,c\n", "row 1: photo_id is empty"),
-        ("photo_id,author\na\n", "cannot be read"),
-        ("", "cannot be read"),
+        ("photo_id,author\na,x\nb\n", "line 3: has 1 cells, the first line 2"),
+        ("photo_id,author,author\na,x,y\n", "has a column more than once"),
+        ('photo_id,author\na,"x\nb,y\nc,z\n', "a quote .* is opened and not closed"),
+        ("", "is empty"),
     ],
 )
 def test_a_table_that_relates_nothing(text: str, told: str, tmp_path: Path) -> None:

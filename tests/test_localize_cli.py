@@ -82,6 +82,36 @@ def test_a_photo_that_fails_is_told_and_the_others_go_on(
     assert not Path("none.html").exists()
 
 
+def test_an_argument_that_names_nothing_is_told_and_the_others_go_on(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["localize", "*.nope", "photos", "https://x.org/a.jpg", f"--run={run}", "--out=some.json"])
+    assert done.value.code == 1
+    first, second, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("georanker: *.nope: no file matches")
+    assert second.startswith("georanker: https://x.org/a.jpg: a URL")
+    assert last == "georanker: 2 of 3 arguments name no photo"
+    assert len(json.loads(Path("some.json").read_text())["photos"]) == 2
+
+
+@pytest.mark.parametrize("ending", ["json", "csv", "geojson", "html"])
+def test_what_cannot_be_written_is_told_before_the_models_load(
+    ending: str, run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").write_text("")
+    for out in (f"file/x.{ending}", f"{'n' * 300}/x.{ending}"):
+        with pytest.raises(SystemExit):
+            main(["localize", "photos", "--run=nowhere", f"--out={out}"])
+        assert f"{out}: cannot be written (" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_text(run: Path, photos: Path) -> None:
+    (photos / "b\udcff.png").write_bytes((photos / "a.png").read_bytes())
+    main(["localize", "photos", f"--run={run}", "--out=some.csv"])
+    assert len(Path("some.csv").read_text().splitlines()) == 4
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

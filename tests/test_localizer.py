@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import re
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,8 @@ from georanker.geodesy import geodesic_km
 from georanker.localizer import Localizer
 from georanker.localizing.localized import Localized
 from georanker.localizing.localized_photos import LocalizedPhotos
-from georanker.looks import looks
+from georanker.localizing.photo_inputs import is_one, photos_of
+from georanker.looks import UsualLooks, looks
 from georanker.ranker import Ranker
 from georanker.retrievers.gallery import Gallery
 from georanker.types import GeorankerError, Photo, Place, RankingBatch
@@ -130,6 +133,40 @@ def test_folders_and_globs(localizer: Localizer, small_run: Path, tmp_path: Path
     assert isinstance(matched, LocalizedPhotos)
     assert [answer.photo.id for answer in matched] == ids[1:]
     assert len(localizer.localize([ids[0], ids[0]])) == 2, "a list of files keeps its length"
+
+
+def test_a_glob_brings_each_file_once(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.png", "sub/b.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    assert len(photos_of(str(tmp_path / "**"))) == 2
+    assert is_one("n" * 5000)
+
+
+def test_how_a_photo_was_compressed_does_not_matter(localizer: Localizer, tmp_path: Path) -> None:
+    for mode, compression in (("1", "group4"), ("RGB", "jpeg")):
+        Image.fromarray(noise(3)).convert(mode).save(tmp_path / "a.tif", compression=compression)
+        opened = Image.open(tmp_path / "a.tif").convert("RGB")
+        (photo,) = photos_of(opened)
+        assert (np.asarray(photo.load()) == np.asarray(opened)).all()
+
+
+@pytest.mark.parametrize("settings", [{"format": "JPEG", "quality": 95}, {"format": "WEBP", "quality": 95}])
+def test_a_format_does_not_make_a_photo_odd(settings: dict[str, Any], small_run: Path) -> None:
+    data = BlueMarble(gallery_size=400, test_size=50, cache=small_run / "cache")
+    known = torch.stack([pil_to_tensor(photo.load()) for photo in data.photos("gallery")])
+    usual = UsualLooks(looks(known).numpy())
+    saved = []
+    for photo in data.photos("test"):
+        file = io.BytesIO()
+        photo.load().save(file, **settings)
+        saved.append(pil_to_tensor(Image.open(file).convert("RGB")))
+    assert (usual.share_odder(looks(torch.stack(saved)).numpy()) < 0.01).mean() < 0.25
+
+
+def pil_to_tensor(image: Image.Image) -> torch.Tensor:
+    """Return (3, H, W) uint8."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def test_a_name_with_brackets_is_a_file_if_it_is_there(localizer: Localizer, small_run: Path, tmp_path: Path) -> None:

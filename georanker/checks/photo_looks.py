@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from georanker.checks.base import Look
@@ -38,7 +38,8 @@ def _look(photo: Photo) -> Look:
     try:
         data = photo.source.read(photo.id)
     except (GeorankerError, OSError) as error:
-        return Look(str(error), missing=True)
+        there = isinstance(photo.source, Container) and photo.id in photo.source
+        return Look(str(error), missing=not there)
     digest = hashlib.blake2b(data, digest_size=16).digest()
     try:
         Photo(photo.id, source=_Held(data)).load()

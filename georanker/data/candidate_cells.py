@@ -127,8 +127,10 @@ def _pair(value: Value) -> tuple[float, float] | None:
     if not isinstance(value, list) or len(value) != 2:
         return None
     latitude, longitude = value
-    if not isinstance(latitude, int | float) or not isinstance(longitude, int | float):
+    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in value):
         return None
+    assert isinstance(latitude, int | float)
+    assert isinstance(longitude, int | float)
     return (float(latitude), float(longitude)) if abs(latitude) <= 90 and abs(longitude) <= 180 else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import io
 import itertools
@@ -87,6 +88,8 @@ class CsvFile:
                 )
         except (OSError, pa.ArrowException, UnicodeError) as error:
             raise self._not_text() or _unreadable(self.path, error) from error
+        if self._ends_inside_a_quote():
+            raise GeorankerError(f'{self.path}: a quote (") is opened and not closed; write each inside a cell twice')
         if not wrong:
             return table, {}
         widths = np.array([width for _, width in self._records()], np.int64)
@@ -113,13 +116,13 @@ class CsvFile:
         for line, cells in itertools.islice(self._cells(), 1, None):
             yield line, len(cells)
 
-    def _cells(self) -> Iterator[tuple[int, list[str]]]:
+    def _cells(self, end: str = "") -> Iterator[tuple[int, list[str]]]:
         limit = csv.field_size_limit(_MAX_ROW_BYTES)
         try:
             with io.TextIOWrapper(
                 pa.input_stream(str(self.path)), self.encoding, errors="surrogateescape", newline=""
             ) as text:
-                reader = csv.reader(text, delimiter=self.delimiter)
+                reader = csv.reader(itertools.chain(text, [end] if end else []), delimiter=self.delimiter)
                 line = 1
                 for cells in reader:
                     if cells:
@@ -129,6 +132,15 @@ class CsvFile:
             raise _unreadable(self.path, error) from error
         finally:
             csv.field_size_limit(limit)
+
+    def _ends_inside_a_quote(self) -> bool:
+        """Say whether the last cell is quoted and has no end: it would hold whatever rows follow its quote."""
+        with pa.input_stream(str(self.path)) as stream:
+            if not sum(part.count(b'"') for part in iter(lambda: stream.read(_HEAD_BYTES), b"")) % 2:
+                return False
+        # Inside a quote the end that is added closes the cell; elsewhere it is a cell of its own.
+        _, cells = collections.deque(self._cells(end='\0"'), maxlen=1)[0]
+        return cells[-1].endswith("\0")
 
     def _not_text(self) -> GeorankerError | None:
         """Return where the first letter is that is not UTF-8."""

@@ -108,6 +108,7 @@ def _text(token: str) -> str:
         except SyntaxError as error:
             raise ValueError(f"{_shown(token)} is not a text ({error.msg})") from error
     assert isinstance(text, str)
+    text.encode()  # half of a letter is a ValueError here, and not where it would be written
     return text
 
 

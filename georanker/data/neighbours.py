@@ -83,7 +83,7 @@ class Neighbours:
     def _rows(self, length: int) -> np.ndarray:
         try:
             rows = np.load(self.path, allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, MemoryError) as error:
             raise GeorankerError(f"{self.path}: cannot be read as an array of numbers ({error})") from error
         if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind not in "iu" or not rows.shape[1]:
             raise GeorankerError(f"{self.path}: holds no array (N, K) of whole numbers")

@@ -12,6 +12,8 @@ from georanker.exif import read_gps
 from georanker.stores.folder_store import FolderStore
 from georanker.types import GeorankerError, Photo
 
+_OTHER_SUFFIXES = {".heic", ".heif", ".avif", ".jfif", ".jpe", ".mpo"}
+"""Of photos that cameras and telephones write, and that the store does not list."""
 _SPLITS = ("gallery", "retriever_train", "train", "val", "test")
 
 
@@ -52,6 +54,10 @@ class PhotoFolder(GeoDataModule):
     def _ids(self) -> dict[str, Sequence[str]]:
         """The ids of each split."""
         ids = self._store.ids()
+        for id_ in ids:
+            if any("\udc80" <= letter <= "\udcff" for letter in id_):
+                raise GeorankerError(f"{self.root}: the name {id_!r} is not UTF-8; rename it")
+        self._tell_of_others()
         if not ids:
             raise GeorankerError(f"{self.root}: holds no photo; their names end in .jpg, .png, .webp or the like")
         below = {split: [id_ for id_ in ids if id_.startswith(f"{split}/")] for split in _SPLITS}
@@ -65,6 +71,14 @@ class PhotoFolder(GeoDataModule):
                 *(self.root, f"{len(outside):,}", ", ".join(splits), outside[0]),
             )
         return splits
+
+    def _tell_of_others(self) -> None:
+        others = sorted(path.name for path in self.root.rglob("*") if path.suffix.lower() in _OTHER_SUFFIXES)
+        if others:
+            logging.getLogger("georanker").warning(
+                "%s: %s photos are left out, the first is %s; convert them to JPEG or PNG",
+                *(self.root, f"{len(others):,}", others[0]),
+            )
 
     def photos(self, split: str) -> Sequence[Photo]:
         """Return the photos of a split, in the order of their names; their EXIF is read once."""

@@ -79,8 +79,8 @@ class Localized(Localization):
         places = [candidate.place for candidate in self.candidates]
         rows = zip(self.candidates, in_words(places), self.distances_km, strict=True)
         for rank, (candidate, words, km) in enumerate(rows, 1):
-            source = Text(candidate.source)
-            table.add_row(str(rank), words, degrees(candidate.place), f"{km:,.0f}", f"{candidate.score:.2f}", source)
+            figures = (degrees(candidate.place), f"{km:,.0f}", f"{candidate.score:.2f}")
+            table.add_row(str(rank), Text(words), *figures, Text(candidate.source))
         truth = []
         if self.photo.place is not None:
             truth.append(Text(f"The photo says {degrees(self.photo.place)}, {self.error_km:,.0f} km from the answer."))

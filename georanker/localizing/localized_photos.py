@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+_CARDS = 20
+"""So many a notebook shows: each holds a picture and a map."""
+
+
 class LocalizedPhotos(Sequence[Localized]):
     """The answers for several photos, in their order.
 
@@ -64,13 +68,15 @@ class LocalizedPhotos(Sequence[Localized]):
         for answer, words in zip(self, in_words([answer.place for answer in self]), strict=True):
             error = [] if not truth else ["" if answer.error_km is None else f"{answer.error_km:,.0f} km"]
             sure = Text(str(answer.trust), "yellow" if answer.trust.unlike else "")
-            table.add_row(Text(answer.photo.id), words, degrees(answer.place), sure, *error)
+            table.add_row(Text(answer.photo.id), Text(words), degrees(answer.place), sure, *error)
         return Group(table, Text(Trust.legend(), "dim"))
 
     def _repr_html_(self) -> str:
         from georanker.localizing.localized_html import card
 
-        return "\n".join(card(answer) for answer in self)
+        cards = [card(answer) for answer in self[:_CARDS]]
+        more = [f"<p>and {len(self) - _CARDS:,} more</p>"] if len(self) > _CARDS else []
+        return "\n".join([*cards, *more])
 
     def show(self) -> None:
         """Show the answers, their photos and maps in a notebook; elsewhere print them."""

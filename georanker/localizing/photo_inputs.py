@@ -28,7 +28,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 def is_one(given: PhotoLike | Sequence[PhotoLike]) -> bool:
     """Return whether this is one photo, and neither a list nor a folder or glob, of which there may be several."""
     if isinstance(given, str | Path):
-        return given == "" or not (Path(given).is_dir() or _is_glob(given))
+        return given == "" or not (os.path.isdir(given) or _is_glob(given))
     return isinstance(given, bytes | np.ndarray | Photo) or not isinstance(given, Sequence)
 
 
@@ -48,9 +48,10 @@ def photos_of(given: PhotoLike | Sequence[PhotoLike]) -> list[Photo]:
         if isinstance(item, str) and not item:
             raise GeorankerError("the name of a photo is empty")
         if isinstance(item, str | Path) and not is_one(item):
-            files = [file for file in _files(item) if file.resolve() not in gathered]
-            gathered |= {file.resolve() for file in files}
-            photos += [Photo(str(file), source=_File(file)) for file in files]
+            for file in _files(item):
+                if file.resolve() not in gathered:
+                    gathered.add(file.resolve())
+                    photos.append(Photo(_shown(file), source=_File(file)))
         else:
             photos.append(_photo(item, f"photo {len(photos) + 1}"))
     return photos
@@ -98,7 +99,7 @@ def _photo(item: object, name: str) -> Photo:
     if isinstance(item, str | Path):
         if _URL.match(str(item)):
             raise GeorankerError(f"{item}: a URL, and nothing is fetched here; download the photo and name its file")
-        return Photo(str(item), source=_File(Path(item)))
+        return Photo(_shown(item), source=_File(Path(item)))
     if isinstance(item, bytes):
         return Photo(name, source=_Bytes(item))
     if isinstance(item, np.ndarray):
@@ -119,10 +120,15 @@ def _encoded(image: Image.Image, name: str) -> bytes:
         image = ImageOps.exif_transpose(image)
         if image.has_transparency_data or image.mode in ("HSV", "PA", "La"):
             image = image.convert("RGBA")
-        image.save(encoded, "TIFF")
+        image.save(encoded, "TIFF", compression="raw")  # and not as the file was that it came from
     except Exception as error:  # a decoder that meets a damaged file may raise anything
         raise GeorankerError(f"{name}: cannot be decoded ({error})") from error
     return encoded.getvalue()
+
+
+def _shown(file: str | Path) -> str:
+    """Return a name that can be written, also of a file whose name is not UTF-8."""
+    return os.fsencode(file).decode("utf-8", "replace")
 
 
 def _is_glob(path: str | Path) -> bool:

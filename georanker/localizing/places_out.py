@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -32,10 +33,15 @@ def writer(path: Path) -> Callable[[LocalizedPhotos, Path], None]:
         GeorankerError: nothing does, or the path is a folder.
     """
     writers = {".json": write_json, ".csv": write_csv, ".geojson": write_geojson, ".html": write_html}
-    if path.is_dir():
+    if os.path.isdir(path):
         raise GeorankerError(f"{path} is a folder; name a file")
     if path.suffix.lower() not in writers:
         raise GeorankerError(f"{path}: answers are written as {', '.join(writers)}; name a file that ends so")
+    try:  # now, and not when all photos are answered
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise GeorankerError(f"{path}: cannot be written ({error.strerror})") from error
     return writers[path.suffix.lower()]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.table import Table
+from rich.text import Text
 
 ROWS = ("retrieved", "ranked", "oracle")
 
@@ -38,7 +39,7 @@ def results_table(rows: Mapping[str, Mapping[str, float]], title: str = "") -> T
     accuracies = [name for name in names if name.startswith("acc@")]
     others = [name for name in ("median_km", "mean_km") if name in names]
     table = Table(
-        title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
+        title=Text(title), title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
     )
     table.add_column("% of photos within")
     for name in accuracies:

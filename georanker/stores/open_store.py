@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from georanker.stores.base import PhotoStore
@@ -10,6 +11,7 @@ from georanker.stores.tar_store import TarStore
 from georanker.stores.zip_store import ZipStore
 from georanker.types import GeorankerError
 
+_TAR, _TAR_AT = b"ustar", 257
 _ZIP = (b"PK\3\4", b"PK\5\6")  # how a zip archive begins, with members and without
 
 
@@ -27,9 +29,10 @@ def open_store(path: Path) -> PhotoStore:
         return FolderStore(path)
     try:
         with path.open("rb") as file:
-            magic = file.read(4)
+            head = file.read(_TAR_AT + len(_TAR))
     except OSError as error:
         raise GeorankerError(
             f"{path}: cannot be read ({error.strerror}); name a folder, a .tar or a .zip with photos"
         ) from error
-    return ZipStore(path) if magic in _ZIP else TarStore(path)
+    is_tar = head[_TAR_AT:] == _TAR  # whose last member may be a zip
+    return ZipStore(path) if head[:4] in _ZIP or (not is_tar and zipfile.is_zipfile(path)) else TarStore(path)

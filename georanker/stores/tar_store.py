@@ -82,6 +82,12 @@ class TarStore(ArchiveStore):
                 name = info.name.encode("utf-8", "surrogateescape")
                 yield told.get(b"path", name).rstrip(b"/"), position, size
             position, here = end, {}
+        for at in range(position, file.size, _MOST_HEADER_BYTES):
+            if file.read(at, min(_MOST_HEADER_BYTES, file.size - at)).strip(b"\0"):
+                raise GeorankerError(
+                    f"archive {file.path}: goes on behind its end at byte {position:,}, since it has a hole or whole "
+                    "archives were joined; copy it again, or join archives with tar --concatenate"
+                )
 
 
 def _padded(size: int) -> int:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
+from georanker.data.csv_files import CsvFile
 from georanker.stores.names import spelling_key
 from georanker.types import GeorankerError
 
@@ -60,9 +60,13 @@ class Related:
 def _read(path: Path) -> pa.Table:
     try:
         if Path(path).suffix.lower() == ".csv":
-            with pyarrow.csv.open_csv(path) as file:  # types that are guessed would cut zeros off ids
-                texts = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in file.schema.names})
-            table = pyarrow.csv.read_csv(path, convert_options=texts)
+            file = CsvFile.open(Path(path), ("photo_id",))
+            if len(set(file.names)) < len(file.names):
+                raise GeorankerError(f"{path}: has a column more than once: {', '.join(file.names)}")
+            table, odd = file.read(file.names, file.names[1:])
+            for row, cells in odd.items():
+                line = file.lines([row])[row]
+                raise GeorankerError(f"{path}, line {line}: has {cells} cells, the first line {len(file.names)}")
         else:
             with pq.ParquetFile(path) as opened:
                 table = opened.read()

@@ -43,9 +43,20 @@ def localize(
     from georanker.stores.open_store import open_store
 
     write = writer(out) if out else None
-    asked = once(photos_of(list(photos)))
+    found: list[Photo] = []
+    refused: list[str] = []
+    for given in photos:
+        try:
+            found += photos_of(given)
+        except GeorankerError as error:
+            refused.append(str(error))
+    asked = once(found)
+    if not asked:
+        raise GeorankerError("\n".join(refused))
     source = open_store(gallery_photos) if gallery_photos else None
     localizer = Localizer.from_pretrained(pretrained, source) if pretrained else Localizer.from_run(run, source)
+    for reason in refused:
+        print(f"georanker: {reason}", file=sys.stderr)
     failed: list[Photo] = []
 
     def tell(photo: Photo, error: GeorankerError) -> None:
@@ -56,6 +67,11 @@ def localize(
     if answers:
         Console(soft_wrap=True).print(answers[0] if len(asked) == 1 else answers)
     if write and out and answers:
-        write(answers, out)
+        try:
+            write(answers, out)
+        except OSError as error:
+            raise GeorankerError(f"{out}: cannot be written ({error.strerror})") from error
     if failed:
         raise GeorankerError(f"{len(failed):,} of {len(asked):,} photos could not be read")
+    if refused:
+        raise GeorankerError(f"{len(refused):,} of {len(photos):,} arguments name no photo")

@@ -123,5 +123,5 @@ def run_radii(run: Path) -> list[float]:
     try:
         names = json.loads((run / "metrics.json").read_text())["ranked"]
         return [float(name[4:-2]) for name in names if name.startswith("acc@")]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return []

@@ -79,6 +79,7 @@ def test_what_numpy_writes() -> None:
         "b'a'",
         "f'{1}'",
         "'''a'''",
+        r"'\ud800'",
         "'\\q'",
         "{'a': 1}",
         "{1}",

@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from georanker.data.photo_folder import PhotoFolder
 from georanker.retrievers.photo_collator import PhotoCollator
@@ -99,3 +100,16 @@ def test_photos_travel(photos: Path) -> None:
 
 def test_paths_are_no_settings(photos: Path) -> None:
     assert "root" not in PhotoFolder(photos).hparams
+
+
+def test_photos_of_other_kinds_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.jpg")
+    (tmp_path / "b.HEIC").write_bytes(b"")
+    assert [photo.id for photo in PhotoFolder(tmp_path).photos("test")] == ["a.jpg"]
+    assert "1 photos are left out, the first is b.HEIC; convert them" in caplog.text
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "caf\udce9.jpg")
+    with pytest.raises(GeorankerError, match=r"the name 'caf\\udce9\.jpg' is not UTF-8; rename it$"):
+        PhotoFolder(tmp_path).photos("test")

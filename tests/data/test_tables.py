@@ -216,6 +216,9 @@ def cut(path: Path) -> None:
         (lambda path: path.write_bytes(bytes(range(256))), "is no text"),
         (lambda path: path.write_text("id,name,lat,lat,lon\na,b,1,1,2\n"), "has the column 'lat' more than once"),
         (lambda path: path.write_text('id,name,lat,lon\na,"b,1,2\nc,d,1,2\n'), ""),
+        (lambda path: path.write_text('name,lat,lon,id\nb,1,2,a\nc,1,2,"c\nd,1,2,d\n'), ""),
+        (lambda path: path.write_text('name,lat,lon,id\nb,1,2,a\nd,1,2,"d'), ""),
+        (lambda path: path.write_text('name,lat,lon,id\nb,1,2,"a""\nd,1,2,d'), ""),
         (
             lambda path: path.write_bytes("id,name,lat,lon\na,b,1,2\nc,Nîmes,1,2\n".encode("latin-1")),
             "line 3, column name: b'N\\xeemes' is not UTF-8; save the table as UTF-8",

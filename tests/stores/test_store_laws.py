@@ -22,6 +22,7 @@ from georanker.discovery import classes
 from georanker.stores.archive_store import ArchiveStore
 from georanker.stores.base import PhotoStore
 from georanker.stores.open_store import open_store
+from georanker.stores.zip_store import ZipStore
 from georanker.types import GeorankerError, Photo
 from tests.stores.archives import Members, jpeg, stores, tar
 
@@ -150,6 +151,9 @@ def test_open_store_knows_them_by_their_bytes(same: list[PhotoStore], tmp_path: 
         GeorankerError, match=r"gone: cannot be read \(No such file.*; name a folder, a \.tar or a \.zip"
     ):
         open_store(tmp_path / "gone")
+    started = tmp_path / "unpacks itself"
+    started.write_bytes(b"#!/bin/sh\n" + (tmp_path / "0zip").read_bytes())
+    assert list(open_store(started).ids()) == list(ZipStore(tmp_path / "0zip").ids())
     (tmp_path / "page.tar").write_text("<html>")
     with pytest.raises(GeorankerError, match=r"page\.tar: cut short"):
         open_store(tmp_path / "page.tar")

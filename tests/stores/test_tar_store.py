@@ -126,6 +126,17 @@ def test_cut_anywhere_it_is_one_error(tmp_path: Path) -> None:
     assert {name: store.read(name) for name in members} == members
 
 
+def test_what_goes_on_behind_its_end_is_refused(tmp_path: Path) -> None:
+    parts = [tar(tmp_path / f"{name}.tar", {f"{name}.jpg": b"x" * 600}).read_bytes() for name in "ab"]
+    holed = bytearray(tar(tmp_path / "c.tar", {f"{n}.jpg": b"x" * 600 for n in range(5)}).read_bytes())
+    holed[1536:3584] = bytes(2048)
+    for data in (b"".join(parts), bytes(holed)):
+        path = tmp_path / "joined.tar"
+        path.write_bytes(data)
+        with pytest.raises(GeorankerError, match=r"^archive .*joined\.tar: goes on behind its end at byte [\d,]+, "):
+            TarStore(path)
+
+
 @given(position=st.integers(0, 10_239), byte=st.integers(0, 255))
 @settings(deadline=None, derandomize=True, max_examples=150)
 def test_damaged_anywhere_it_reads_or_is_one_error(position: int, byte: int) -> None:
