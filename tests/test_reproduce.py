@@ -65,7 +65,7 @@ def test_the_whole_way(
         flags: list[str] = []
         if verb in TRAINER_COMMANDS:
             flags = [*ONE_CPU, "--trainer.precision=32-true", "--data.num_workers=0", *SHORT]
-            retriever = any("retriever" in arg for arg in args)
+            retriever = any(arg.endswith("_retriever.yaml") for arg in args)
             flags += ["--data.batch_size=16"] if retriever else with_tiny_vlm(tiny("qwen2_vl"))
         elif "mp16_pro.yaml" in " ".join(args):
             flags = ["--data.num_workers=0"]
