@@ -15,7 +15,7 @@ def multiplied_patches(model: nn.Module) -> Iterator[None]:
     """Let convolutions multiply matrices where their input is a stack of single patches.
 
     Qwen's towers cut photos into patches before their convolution, which then has one place to stand on in each of
-    them. A product of matrices gives the same numbers, three times as fast on a processor. Other inputs are left alone.
+    them. A product of matrices gives the same numbers, faster. Other inputs are left alone.
 
     Args:
         model: has the convolutions; after the context it is as it was.
