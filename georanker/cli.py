@@ -91,21 +91,20 @@ def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML with these options")
     options = inspect.signature(verb).parameters
     first = [name for name, option in options.items() if option.kind is option.POSITIONAL_ONLY]
+    several = [name for name, option in options.items() if option.kind is option.VAR_POSITIONAL]
     parser.add_function_arguments(verb, as_group=False, as_positional=bool(first), sub_configs=True)
     if "data" in options:  # an experiment, and the config.yaml of a run, say more than a verb asks for
         for part in {"seed_everything", "trainer", "model", "ckpt_path", "weights_only"} - options.keys():
             parser.add_argument(f"--{part}", help=SUPPRESS)
-    parameters = inspect.signature(verb).parameters
-    positional = [name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_POSITIONAL]
-    for name in positional:
+    for name in several:
         parser.add_argument(name, nargs="+", type=str, help=_described(verb, name))
     config = parser.parse_args(list(args))
     try:
         built = parser.instantiate(config)
     except ValueError as error:
         raise GeorankerError(explain(str(error), args, ())) from error
-    given = [*(built[name] for name in first), *(each for name in positional for each in built[name])]
-    verb(*given, **{option: built[option] for option in parameters if option not in (*first, *positional)})
+    given = [*(built[name] for name in first), *(each for name in several for each in built[name])]
+    verb(*given, **{name: built[name] for name in options if name not in (*first, *several)})
 
 
 def _described(verb: Callable[..., object], name: str) -> str:

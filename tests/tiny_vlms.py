@@ -7,8 +7,6 @@ files and the chat template, with the names, classes and special tokens of the f
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +20,9 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
-    ProcessorMixin,
 )
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES, processor_class_from_name
+
+from georanker.vlm.image_only import image_only_processor
 
 HEADS, KEY_VALUE_HEADS, VISION_LAYERS, POSITIONS = 4, 2, 2, 4096
 PATCH = 14
@@ -130,71 +128,7 @@ def stock_processor(folder: Path) -> Any:
     try:
         return AutoProcessor.from_pretrained(folder)
     except (ImportError, OSError, ValueError):  # how transformers says that the video half is missing
-        stock = _processor_class(folder)
-        if stock is None or not any(map(_is_video, stock.get_attributes())):
-            raise
-        return image_only(stock).from_pretrained(folder)
-
-
-@functools.cache
-def image_only(stock: Any) -> Any:
-    """Return the processor class `stock` without its video processor; it loads, calls and saves like the stock one."""
-    described = {"__module__": stock.__module__, "__doc__": stock.__doc__}
-    return type(stock.__name__, (stock, _WithoutVideo), described)  # of the stock class's name, which is what is saved
-
-
-class _Absent:
-    """A part that is not there: each of its settings is None."""
-
-    def __getattr__(self, name: str) -> None:
-        if name.startswith("__"):
-            raise AttributeError(name)
-
-
-class _WithoutVideo(ProcessorMixin):  # type: ignore[misc]
-    """Stands between a stock processor and ProcessorMixin, and keeps the video processor from both."""
-
-    video_processor = _Absent()  # SmolVLM's chat template asks it for its frame rate, also without any video
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        parts = {**dict(zip(super().get_attributes(), args, strict=False)), **kwargs}
-        super().__init__(**{name: part for name, part in parts.items() if not _is_video(name)})
-
-    @classmethod
-    def get_attributes(cls) -> list[str]:
-        return [name for name in super().get_attributes() if not _is_video(name)]
-
-    @classmethod
-    def from_args_and_dict(cls, args: Sequence[Any], processor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        # By name, since the video processor may stand anywhere in the stock signature, and without a default.
-        parts = dict.fromkeys(super().get_attributes()) | dict(zip(cls.get_attributes(), args, strict=True))
-        settings = {**processor_dict, **kwargs}
-        known = inspect.signature(cls.__init__).parameters.keys() & settings.keys() - parts.keys()
-        return cls(**parts, **{name: settings[name] for name in known})
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self).__bases__[0], self.__dict__)  # for loader workers that are spawned
-
-
-def _restored(stock: Any, state: dict[str, Any]) -> Any:
-    processor = object.__new__(image_only(stock))
-    processor.__dict__.update(state)
-    return processor
-
-
-def _is_video(name: str) -> bool:
-    return "video_processor" in name
-
-
-def _processor_class(folder: Path) -> Any:
-    """Find the processor's class as AutoProcessor does: named in one of three files, or known for the model's type."""
-    for name in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
-        path = folder / name
-        named = json.loads(path.read_text(encoding="utf-8")).get("processor_class") if path.is_file() else None
-        if named:
-            return processor_class_from_name(named)
-    named = PROCESSOR_MAPPING_NAMES.get(AutoConfig.from_pretrained(folder).model_type)
-    return processor_class_from_name(named) if named else None
+        return image_only_processor(str(folder), trust_remote_code=False)
 
 
 def _write_tokenizer(family: Family, folder: Path) -> dict[str, int]:

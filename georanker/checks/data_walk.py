@@ -16,10 +16,9 @@ import pyarrow.parquet as pq
 from georanker.candidate_table import SCHEMA
 from georanker.checks.base import Finding, Lists, Look, Split, found
 from georanker.checks.photo_looks import PhotoLooks
-from georanker.data.base import GeoDataModule
+from georanker.data.base import SPLITS, GeoDataModule
 from georanker.types import GeorankerError, Photo, PhotoSource
 
-SPLITS = ("gallery", "retriever_train", "train", "val", "test")
 _NO_SPLIT = "a split that no benchmark has"
 
 

@@ -24,6 +24,7 @@ from georanker.data.epoch_sampler import EpochSampler
 from georanker.types import Batch, CandidateList, GeorankerError, Photo, PhotoSource, RankingBatch
 
 Collator = Callable[[Any], Batch]
+SPLITS = ("gallery", "retriever_train", "train", "val", "test")
 
 
 class GeoDataModule(L.LightningDataModule, ABC):

@@ -7,14 +7,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from georanker.data.base import Collator, GeoDataModule
+from georanker.data.base import SPLITS, Collator, GeoDataModule
 from georanker.exif import read_gps
 from georanker.stores.folder_store import FolderStore
 from georanker.types import GeorankerError, Photo
 
 _OTHER_SUFFIXES = {".heic", ".heif", ".avif", ".jfif", ".jpe", ".mpo"}
 """Of photos that cameras and telephones write, and that the store does not list."""
-_SPLITS = ("gallery", "retriever_train", "train", "val", "test")
 
 
 class PhotoFolder(GeoDataModule):
@@ -60,7 +59,7 @@ class PhotoFolder(GeoDataModule):
         self._tell_of_others()
         if not ids:
             raise GeorankerError(f"{self.root}: holds no photo; their names end in .jpg, .png, .webp or the like")
-        below = {split: [id_ for id_ in ids if id_.startswith(f"{split}/")] for split in _SPLITS}
+        below = {split: [id_ for id_ in ids if id_.startswith(f"{split}/")] for split in SPLITS}
         splits: dict[str, Sequence[str]] = {split: found for split, found in below.items() if found}
         if not splits:
             return {"test": ids}
