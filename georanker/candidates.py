@@ -105,10 +105,14 @@ class CandidatesFile(CandidateTable):
             raise GeorankerError(f"candidates file {path}: not written by `georanker retrieve`") from error
         except (OSError, ValueError, pa.ArrowException) as error:
             raise GeorankerError(f"candidates file {path}: cannot be read ({error})") from error
-        if metadata.get("version") != FORMAT_VERSION or not table.schema.equals(SCHEMA):
+        head = metadata if isinstance(metadata, dict) else {}
+        version, retriever, found = (head.get(name) for name in ("version", "retriever", "gallery"))
+        if not (isinstance(retriever, str) and isinstance(found, str)):
+            version = None
+        if version != FORMAT_VERSION or not table.schema.equals(SCHEMA):
             raise GeorankerError(f"candidates file {path}: another format version; write it again")
-        self.retriever: str = metadata["retriever"]
-        gallery = os.path.normpath(path.parent / metadata["gallery"]) if metadata["gallery"] else ""
+        self.retriever = str(retriever)
+        gallery = os.path.normpath(path.parent / found) if found else ""
         _check_gallery(path, gallery, self.retriever)
         super().__init__(table, f"candidates file {path}", photo_source, gallery_source, gallery)
 
@@ -124,7 +128,15 @@ class CandidatesFile(CandidateTable):
 def _check_gallery(path: Path, gallery: str, retriever: str) -> None:
     """Raise if the gallery was built again by another retriever: its rows hold other vectors now."""
     head = Path(gallery) / "gallery.json"
-    if gallery and head.exists() and json.loads(head.read_text()).get("retriever") != retriever:
+    if not gallery or not head.exists():
+        return
+    try:
+        of: object = json.loads(head.read_text())["retriever"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GeorankerError(
+            f"{head}: cannot be read ({error}); make the gallery again with `georanker index`"
+        ) from error
+    if of != retriever:
         raise GeorankerError(
             f"candidates file {path}: gallery {gallery} was built again by another retriever; "
             "retrieve again with `georanker retrieve`"

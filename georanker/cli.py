@@ -85,7 +85,6 @@ def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
     from georanker.short_errors import ShortErrors
 
     all_classes()
-    ShortErrors.command_line = args
     name = verb.__name__.replace("_", "-")
     parser = ShortErrors(prog=f"georanker {name}", description=(inspect.getdoc(verb) or "").partition("Args:")[0])
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML with these options")
@@ -98,7 +97,7 @@ def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
             parser.add_argument(f"--{part}", help=SUPPRESS)
     for name in several:
         parser.add_argument(name, nargs="+", type=str, help=_described(verb, name))
-    config = parser.parse_args(list(args))
+    config = parser.parse(args)
     try:
         built = parser.instantiate(config)
     except ValueError as error:

@@ -48,7 +48,7 @@ def explain(message: str, args: Sequence[str], options: Iterable[str]) -> str:
         expected = " or ".join(dict.fromkeys(each for each in _EXPECTED.findall(message) if "None" not in each))
         return f"{_place(given[1], args)}{keys[-1]} is {given[1]}\n  expected: {expected}"
     # A file that is not YAML: the reason names no file, so the first one that does not parse is named here.
-    return _broken_file(args) or " ".join(message.split("\n")[:2])
+    return broken_file(args) or " ".join(message.split("\n")[:2])
 
 
 def _names_beside(option: str, message: str, options: Iterable[str]) -> tuple[str, list[str]]:
@@ -72,15 +72,18 @@ def _lines(name: str, what: str, args: Sequence[str], names: Sequence[str]) -> s
     return f"{_place(name, args)}{name!r} {what}\n  {hint}"
 
 
-def _broken_file(args: Sequence[str]) -> str:
+def broken_file(args: Sequence[str]) -> str:
+    """Name the first config file of a command line that is not YAML, and say why; "" if all are."""
     import yaml
 
     for file in config_files(args):
         try:
-            yaml.safe_load(file.read_text())
+            yaml.safe_load(file.read_text(encoding="utf-8"))
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             return f"{file}{f', line {mark.line + 1}' if mark else ''}: not valid YAML ({error.problem})"
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            return f"{file}: not valid YAML ({error})"
     return ""
 
 

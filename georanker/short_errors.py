@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
-from georanker.config_error import explain
+from georanker.config_error import broken_file, explain
 from georanker.types import GeorankerError
 
 
@@ -16,6 +16,18 @@ class ShortErrors(ArgumentParser):
 
     command_line: ClassVar[Sequence[str]] = ()
     """What is being parsed, whose config files are searched for the mistake."""
+
+    def parse(self, args: Sequence[str]) -> Namespace:
+        """Parse a command line.
+
+        Raises:
+            GeorankerError: it, or a config file that it names, is not as it must be.
+        """
+        ShortErrors.command_line = args
+        try:
+            return self.parse_args(list(args))
+        except UnicodeDecodeError as error:
+            raise GeorankerError(broken_file(args) or str(error)) from error
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Explain a mistake; parsers inside a parser keep the full message for the outer one."""

@@ -35,7 +35,7 @@ class Stages:
         self._settings = {**settings, "georanker": georanker.__version__}
         self.record: dict[str, dict[str, Any]] = {"settings": self._settings, "seconds": {}}
         if self._path.exists():
-            self.record = json.loads(self._path.read_text())
+            self.record = _read(self._path)
         if self.record["settings"] != self._settings:
             raise GeorankerError(
                 f"{run} holds a run with other settings ({self.record['settings']}); name another --run, or delete it"
@@ -60,6 +60,14 @@ class Stages:
         self.seconds[title] = seconds
         write_json(self._path, self.record)
         self._console.print(f"✓ {title}: {seconds:.0f} s")
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(path.read_text())
+        return {"settings": dict(found["settings"]), "seconds": dict(found["seconds"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GeorankerError(f"{path}: cannot be read ({error}); delete it, or name another --run") from error
 
 
 def write_json(path: Path, content: object) -> None:

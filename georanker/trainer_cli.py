@@ -36,7 +36,6 @@ class TrainerCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str], run: bool = True) -> None:
         all_classes()
-        ShortErrors.command_line = args
         super().__init__(
             L.LightningModule,
             GeoDataModule,
@@ -64,8 +63,9 @@ class TrainerCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the command line; Lightning's own method warns when a program gives it one."""
+        assert isinstance(parser, TrainerParser)
         assert isinstance(args, list)
-        self.config = parser.parse_args(args)
+        self.config = parser.parse(args)
 
     def _parse_ckpt_path(self) -> None:
         """Leave the config as written: Lightning would let the checkpoint's settings override it."""

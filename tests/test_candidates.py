@@ -253,10 +253,22 @@ def test_other_columns_types_and_versions(tmp_path: Path) -> None:
         table.set_column(1, "latitude", table["latitude"].cast(pa.string())),
         table.replace_schema_metadata({"georanker.candidates": json.dumps(head)}),
         table.replace_schema_metadata({"georanker.candidates": "{}"}),
+        table.replace_schema_metadata({"georanker.candidates": "[1]"}),
+        table.replace_schema_metadata({"georanker.candidates": json.dumps({"version": 1, "retriever": "abc"})}),
     ):
         pq.write_table(other, path)
         with pytest.raises(GeorankerError, match=f"candidates file {path}: another format version; write it again"):
             CandidatesFile(path)
     pq.write_table(table.replace_schema_metadata({"georanker.candidates": "half a"}), path)
     with pytest.raises(GeorankerError, match="cannot be read"):
+        CandidatesFile(path)
+
+
+@pytest.mark.parametrize("head", ["half a", "[]", "{}"])
+def test_a_gallery_that_cannot_be_read(head: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    (tmp_path / "gallery").mkdir()
+    write_candidates(path, example(2), "abc", tmp_path / "gallery")
+    (tmp_path / "gallery" / "gallery.json").write_text(head)
+    with pytest.raises(GeorankerError, match=r"gallery\.json: cannot be read .*; make the gallery again"):
         CandidatesFile(path)

@@ -141,6 +141,13 @@ def test_broken_yaml_names_its_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert f"{config}, line 3: not valid YAML" in mistake(capsys, "fit", f"--config={config}")
 
 
+@pytest.mark.parametrize("command", ["fit", "index"])
+def test_yaml_in_other_letters_is_named(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "latin.yaml"
+    config.write_bytes("data: Café\n".encode("latin-1"))
+    assert f"{config}: not valid YAML" in mistake(capsys, command, f"--config={config}")
+
+
 def test_checkpoint_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     garbage = tmp_path / "garbage.ckpt"
     garbage.write_bytes(b"not a checkpoint")

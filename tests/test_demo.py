@@ -10,7 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from georanker.stages import Stages
+from georanker.types import GeorankerError
 from tests.conftest import ROOT
 
 DATA = """
@@ -102,6 +105,14 @@ def test_other_settings_do_not_mix(experiment: Path, first: subprocess.Completed
     assert again.returncode == 1
     assert len(again.stderr.splitlines()) == 1
     assert "holds a run with other settings" in again.stderr
+
+
+@pytest.mark.parametrize("text", ["half a", "[]", "{}"])
+def test_a_record_that_cannot_be_read(text: str, tmp_path: Path) -> None:
+    (tmp_path / "stages.json").write_text(text)
+    with pytest.raises(GeorankerError, match=r"stages\.json: cannot be read .*; delete it"):
+        Stages(tmp_path, {}, Console())
+    assert (tmp_path / "stages.json").read_text() == text
 
 
 def test_the_seed_fixes_the_result(experiment: Path, first: subprocess.CompletedProcess[str]) -> None:

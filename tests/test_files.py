@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from georanker.files import file_beside, folder_beside
+from georanker.types import GeorankerError
 
 Beside = Callable[[Path], AbstractContextManager[Path]]
 
@@ -82,6 +83,31 @@ def test_an_error_leaves_the_old_one_and_nothing_else(
         fail()
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
     assert read(path) == "first"
+
+
+@both
+def test_a_place_where_nothing_can_be_written_is_told(beside: Beside, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(GeorankerError, match=r"file/x: cannot be written \((File exists|Not a directory)\)$"):
+        put(beside, tmp_path / "file" / "x", "text")
+    assert (tmp_path / "file").read_text() == "not a folder"
+
+
+@both
+def test_a_full_disk_is_told(beside: Beside, tmp_path: Path) -> None:
+    def fill() -> None:
+        with beside(tmp_path / "x"), Path("/dev/full").open("w") as disk:
+            disk.write("text")
+
+    with pytest.raises(GeorankerError, match=r"/x: cannot be written \(No space left on device\)$"):
+        fill()
+    assert not list(tmp_path.iterdir())
+
+
+@both
+def test_an_error_about_another_file_stays_what_it_is(beside: Beside, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), beside(tmp_path / "x"):
+        (tmp_path / "y").read_text()
 
 
 def test_files_of_the_old_folder_are_not_mixed_with_the_new(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ SHORT = ["--trainer.limit_train_batches=1", "--trainer.max_epochs=1", "--trainer
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Yield the words of each command, those of a loop once for each of its values."""
+    """Yield the words of each command, those of a loop for its first and its last value."""
     for line in "".join(re.findall(r"```bash\n(.*?)```", text, re.S)).splitlines():
         loop = re.fullmatch(r"for (\w+) in (.+?); do (.+); done", line)
-        values, command = (loop[2].split(), loop[3]) if loop else ([""], line)
+        values, command = (loop[2].split()[:: len(loop[2].split()) - 1], loop[3]) if loop else ([""], line)
         for value in values:
             yield shlex.split(command.replace(f"${loop[1]}", value) if loop else command)
 
@@ -38,8 +38,8 @@ def test_commands_are_found() -> None:
     assert {words[1] for words in COMMANDS} >= {"check-data", "fit", "test", "predict", "report", "build-georanking"}
 
 
-def test_a_loop_is_as_many_commands() -> None:
-    assert list(commands("```bash\nfor x in 1 2; do a --b $x; done\n```")) == [["a", "--b", "1"], ["a", "--b", "2"]]
+def test_a_loop_is_its_first_and_its_last_command() -> None:
+    assert list(commands("```bash\nfor x in 1 2 3; do a --b $x; done\n```")) == [["a", "--b", "1"], ["a", "--b", "3"]]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,6 @@ def test_the_whole_way(
         else:
             caplog.clear()
             main([verb, *args, *flags])
-            trained = {"configs/overlay/public_adapter.yaml", "--ckpt_path"} & set(args)
-            assert ("untrained weights" in caplog.text) == (verb == "test" and not trained)
+            assert "untrained weights" not in caplog.text
     assert (machine / "runs/im2gps3k/report.html").exists()
     assert (machine / "runs/mp16_pro/georanking/GeoRanking_retriever_train.parquet").exists()

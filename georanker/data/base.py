@@ -81,6 +81,9 @@ class GeoDataModule(L.LightningDataModule, ABC):
         """Return the candidate lists that the benchmark's own files hold for a split; None if they hold none."""
         return None
 
+    def check_retrieved(self, split: str, lists: CandidateTable) -> None:
+        """Raise GeorankerError if a candidates file was retrieved for other photos than the split has."""
+
     def lists(self, split: str) -> CandidateTable:
         """Return the candidate lists of a split, from its candidates file, or else from the benchmark's own files."""
         found = self._lists(split)
@@ -91,7 +94,9 @@ class GeoDataModule(L.LightningDataModule, ABC):
     def _lists(self, split: str) -> CandidateTable | None:
         if self.candidates is None:
             return None if getattr(self.collator, "reads_photos", False) else self.own_lists(split)
-        return CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
+        found = CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
+        self.check_retrieved(split, found)
+        return found
 
     def loader(
         self, items: Sequence[Photo] | Sequence[CandidateList], collator: Collator, shuffle: bool = False

@@ -93,19 +93,13 @@ class BlueMarble(GeoDataModule):
             raise GeorankerError(f"Blue Marble has no split {split!r}; it has {', '.join(self.sizes)}")
         return _Tiles(self.tiles, split, self.sizes[split])
 
-    def lists(self, split: str) -> CandidateTable:
-        """Return the candidate lists of a split.
-
-        Raises:
-            GeorankerError: they were retrieved for other tiles, with another `unseen`, seed or size.
-        """
-        found = super().lists(split)
-        if len(found) != self.sizes[split] or found[0].photo != self.photos(split)[0]:
+    def check_retrieved(self, split: str, lists: CandidateTable) -> None:
+        """Refuse lists that were retrieved for other tiles: with another `unseen`, seed or size."""
+        if len(lists) != self.sizes[split] or lists[0].photo != self.photos(split)[0]:
             raise GeorankerError(
                 f"{self.candidates}/{split}.parquet: retrieved for other tiles than {self.sizes[split]} of {split} "
                 f"with unseen={self.tiles.unseen} and data_seed={self.tiles.seed}; retrieve again, or set them as then"
             )
-        return found
 
     def loader(
         self, items: Sequence[Photo] | Sequence[CandidateList], collator: Collator, shuffle: bool = False

@@ -23,7 +23,7 @@ from georanker.report.background import background_picture
 from georanker.report.page_data import page_data
 from georanker.report.predictions import Predictions
 from georanker.report.thumbnails import Thumbnails
-from georanker.types import GeorankerError, PhotoSource
+from georanker.types import PhotoSource
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,8 @@ def write_report(
         "plotly": get_plotlyjs(),
         "script": script,
     }
-    try:
-        with file_beside(out) as part:
-            part.write_text(Template(page.joinpath("page.html").read_text("utf-8")).substitute(parts), "utf-8")
-    except OSError as error:
-        raise GeorankerError(f"{out}: cannot be written ({error.strerror})") from error
+    with file_beside(out) as part:
+        part.write_text(Template(page.joinpath("page.html").read_text("utf-8")).substitute(parts), "utf-8")
     return WrittenReport(figures, thumbnails.faults)
 
 

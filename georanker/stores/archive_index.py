@@ -183,8 +183,8 @@ def _write(table: pa.Table, places: Sequence[Path]) -> None:
         try:
             with file_beside(place) as part:
                 pq.write_table(table, part, use_dictionary=False)
-        except (OSError, pa.ArrowException) as error:
-            faults.append(f"{place}: {getattr(error, 'strerror', None) or error}")
+        except (GeorankerError, pa.ArrowException) as error:
+            faults.append(str(error))
         else:
             return
     raise GeorankerError(f"the index of an archive can be written nowhere ({'; '.join(faults)}); make room for it")

@@ -67,10 +67,7 @@ def localize(
     if answers:
         Console(soft_wrap=True).print(answers[0] if len(asked) == 1 else answers)
     if write and out and answers:
-        try:
-            write(answers, out)
-        except OSError as error:
-            raise GeorankerError(f"{out}: cannot be written ({error.strerror})") from error
+        write(answers, out)
     if failed:
         raise GeorankerError(f"{len(failed):,} of {len(asked):,} photos could not be read")
     if refused:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from georanker.backbones.similarity import SimilarityBackbone
 from georanker.data.blue_marble import BlueMarble
 from georanker.types import GeorankerError, Photo
 
@@ -96,9 +98,22 @@ def test_what_a_checkpoint_remembers() -> None:
 def test_candidates_of_other_tiles_are_refused(small_run: Path) -> None:
     def small_world(unseen: bool = False, data_seed: int = 0, test_size: int = 24) -> BlueMarble:
         folders = small_run / "candidates", small_run / "cache"
-        return BlueMarble(folders[0], unseen=unseen, test_size=test_size, data_seed=data_seed, cache=folders[1])
+        return BlueMarble(
+            folders[0],
+            unseen=unseen,
+            test_size=test_size,
+            data_seed=data_seed,
+            collator=SimilarityBackbone().collator,
+            cache=folders[1],
+        )
+
+    def loads(data: BlueMarble) -> list[Callable[[], object]]:
+        return [lambda: data.lists("test"), data.test_dataloader, data.predict_dataloader]
 
     assert len(small_world().lists("test")) == 24
+    for load in loads(small_world()):
+        load()
     for other in (small_world(unseen=True), small_world(data_seed=1), small_world(test_size=20)):
-        with pytest.raises(GeorankerError, match=r"test\.parquet: retrieved for other tiles"):
-            other.lists("test")
+        for load in loads(other):
+            with pytest.raises(GeorankerError, match=r"test\.parquet: retrieved for other tiles"):
+                load()

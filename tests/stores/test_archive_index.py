@@ -137,7 +137,7 @@ def test_where_nothing_can_be_written_it_lies_in_the_cache(tmp_path: Path, monke
     shutil.rmtree(tmp_path / "cache")
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(
-        GeorankerError, match=r"can be written nowhere \(.*File name too long; .*\); make room"
+        GeorankerError, match=r"can be written nowhere \(.*File name too long\); .*\); make room"
     ) as raised:
         TarStore(path)
     assert "\n" not in str(raised.value)
