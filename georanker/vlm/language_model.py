@@ -9,18 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from georanker.hub import first_line
 from georanker.vlm.features import PhotoFeatures
 from georanker.vlm.language import Prompts, last_hidden
-from georanker.vlm.shared import ATTENTION, NotShareableError, register, shared_last_hidden, shared_tokens
+from georanker.vlm.layout import NotShareableError
+from georanker.vlm.shared import shared_last_hidden, shared_tokens
+from georanker.vlm.shared_attention import ATTENTION, register
 
+_ATTENTIONS = {"full_attention", "sliding_attention"}
+"""The kinds of layers, as transformers calls them, that a row of several prompts does not disturb."""
 _FINE, _COARSE = 1e-3, 0.1  # of 32 and of 16 bits; where sharing is wrong, states differ by about their own size
 
 
 class LanguageModel:
     """Runs prompts, what those about one photo share only once if that is exact for this model.
 
-    The first prompts are run both ways. A model for which the two differ is told of in a warning, and then reads each
-    prompt in full.
+    The first prompts are run both ways, and so are the first that are more than twice as long as those, since some
+    layers do more only then. A model for which the two differ is told of in a warning, and then reads each prompt in
+    full.
 
     Args:
         model: a vision-language model with its vocabulary head.
@@ -33,7 +39,7 @@ class LanguageModel:
         self._decoder = model.get_decoder()
         self._tokens_at_once = tokens_at_once
         self._plain = self._decoder.config._attn_implementation
-        self._checked = False
+        self._checked_tokens = 0
         self.shares = share
         if share:
             register()
@@ -48,7 +54,7 @@ class LanguageModel:
             features: of their photos; None if they have none.
         """
         model = self._model.base_model
-        if self.shares and not self._checked:
+        if self.shares:
             self._check(prompts, sizes, features)
         if not self.shares:
             portions = _full_portions(prompts, self._tokens_at_once)
@@ -56,23 +62,23 @@ class LanguageModel:
         shared = _shared_portions(prompts, sizes, self._tokens_at_once)
         return torch.cat([shared_last_hidden(model, some, counts, features) for some, counts in shared])
 
-    @torch.no_grad()
     def _check(self, prompts: Prompts, sizes: Sequence[int], features: PhotoFeatures | None) -> None:
-        """Compare both ways on the first list with at least two prompts, and stop sharing if they differ."""
-        number = next((number for number, size in enumerate(sizes) if size > 1), None)
-        if number is None:
-            return  # nothing is shared
-        first = sum(sizes[:number])
-        some = prompts[first : first + 2]
-        modes = [(module, module.training) for module in self._model.modules()]
-        self._model.eval()
+        """Compare both ways on two prompts of a list, if they are far longer than any before."""
+        lengths = prompts.lengths.tolist()
+        longest, first = 0, 0
+        pair: list[int] = []
+        for size in sizes:
+            some = lengths[first : first + size]
+            if size > 1 and max(some) > longest:
+                longest = max(some)
+                at = first + some.index(longest)
+                pair = [at, at + 1 if at + 1 < first + size else at - 1]
+            first += size
+        if longest <= 2 * self._checked_tokens:
+            return
+        self._checked_tokens = longest
         try:
-            shared = shared_last_hidden(self._model.base_model, some, [2], features).float()
-            plain = last_hidden(self._model.base_model, some, features).float()
-            difference = float((shared - plain).norm() / plain.norm())
-            exact = self._model.dtype == torch.float32 and not torch.is_autocast_enabled(some.ids.device.type)
-            if difference > (_FINE if exact else _COARSE):
-                raise NotShareableError(f"its states would be off by {difference:.1%}")
+            self._compare(prompts[prompts.lengths.new_tensor(pair)], features)
         except NotShareableError as error:
             self.shares = False
             self._decoder.set_attn_implementation(self._plain)
@@ -80,10 +86,35 @@ class LanguageModel:
                 f"model {self._model.name_or_path}: what candidates share is computed for each of them, since {error}",
                 stacklevel=2,
             )
+
+    @torch.no_grad()
+    def _compare(self, pair: Prompts, features: PhotoFeatures | None) -> None:
+        """Raise NotShareableError if two prompts give other states when they share."""
+        kinds = set(getattr(self._decoder.config, "layer_types", None) or ())
+        if not kinds <= _ATTENTIONS:
+            raise NotShareableError("some of its layers do more than attend")
+        modes = [(module, module.training) for module in self._model.modules()]
+        self._model.eval()
+        try:
+            self._decoder.set_attn_implementation(self._plain)
+            plain = last_hidden(self._model.base_model, pair, features).float()
+            self._decoder.set_attn_implementation(ATTENTION)
+            shared = self._shared(pair, features).float()
         finally:
             for module, training in modes:
                 module.training = training
-        self._checked = True
+        difference = float((shared - plain).norm() / plain.norm())
+        exact = self._model.dtype == torch.float32 and not torch.is_autocast_enabled(pair.ids.device.type)
+        if difference > (_FINE if exact else _COARSE):
+            raise NotShareableError(f"its states would be off by {difference:.1%}")
+
+    def _shared(self, pair: Prompts, features: PhotoFeatures | None) -> Tensor:
+        try:
+            return shared_last_hidden(self._model.base_model, pair, [2], features)
+        except (NotShareableError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # the code of a model that was never meant to read such a row may raise anything
+            raise NotShareableError(f"it cannot read them side by side ({first_line(error)})") from error
 
 
 def _full_portions(prompts: Prompts, tokens: int) -> Iterator[Prompts]:

@@ -11,187 +11,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from georanker.vlm.features import PhotoFeatures
 from georanker.vlm.language import Prompts, photo_inputs, positions
-
-ATTENTION = "georanker_shared"
-_BLOCK = 128
-
-
-@dataclass(frozen=True, slots=True)
-class SharedList:
-    """Where the prompts about one photo stand in the row."""
-
-    start: int
-    shared: int
-    """How many tokens they share."""
-    rests: tuple[int, ...]
-    """How many tokens follow in each prompt."""
-
-    @property
-    def end(self) -> int:
-        """The place after the last token."""
-        return self.start + self.shared + sum(self.rests)
-
-
-@dataclass(slots=True)
-class Layout:
-    """What the attention of a row needs to know."""
-
-    lists: tuple[SharedList, ...]
-    photos: Tensor | None
-    """(T,) for models whose photos' tokens see each other: which of a photo's runs a token is in, -1 for text."""
-    last_layer: int = 0
-    """Which layer is the last, of which only the last token of each prompt is wanted; 0 if all layers are wanted."""
-    layers: int = 0
-    """How many layers have asked."""
-    masks: dict[tuple[int, int | None], tuple[Tensor | None, Tensor]] = field(default_factory=dict)
-
-    def mask(self, number: int, window: int | None, device: torch.device) -> tuple[Tensor | None, Tensor]:
-        """Return who sees whom in a list: (S, S) in what is shared, None if causal, and (K or 1, 1, R, S + R) after.
-
-        Args:
-            number: of the list.
-            window: how far back a token sees; None for all.
-            device: of the masks.
-        """
-        found = self.masks.get((number, window))
-        if found is None:
-            found = self.masks[number, window] = self._mask(self.lists[number], window, device)
-        return found
-
-    def _mask(self, where: SharedList, window: int | None, device: torch.device) -> tuple[Tensor | None, Tensor]:
-        first, longest = where.shared, max(where.rests)
-        place = torch.arange(first + longest, device=device)
-        back = place[:, None] - place
-        near = back < (window or len(place))
-        if self.photos is None:
-            seen = (back >= 0) & near
-            return seen[:first, :first] if window and first > window else None, seen[None, None, first:]
-        before, after = torch.split(self.photos[where.start : where.end], [first, sum(where.rests)])
-        runs = pad_sequence(list(torch.split(after, list(where.rests))), batch_first=True, padding_value=-1)
-        whole = torch.cat([before.expand(len(runs), -1), runs], dim=1)
-        together = (whole[:, :, None] == whole[:, None]) & (whole >= 0)[:, None]
-        seen = ((back >= 0) | together) & near
-        return seen[0, :first, :first], seen[:, None, first:]
-
-
-def register() -> None:
-    """Let transformers' models attend by `shared_attention`, with the masks of its sdpa where there is no layout."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    AttentionInterface.register(ATTENTION, shared_attention)
-    AttentionMaskInterface.register(ATTENTION, AttentionMaskInterface()["sdpa"])
-
-
-def shared_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    sliding_window: int | None = None,
-    georanker_layout: Layout | None = None,
-    **others: object,
-) -> tuple[Tensor, None]:
-    """Attend along a row that holds the prompts of several candidates, as transformers calls an attention.
-
-    Whoever uses the model without a layout meets its usual attention.
-
-    Args:
-        module: the layer's attention.
-        query: (1, H, T, D).
-        key: (1, G, T, D), of G groups of heads.
-        value: (1, G, T, D).
-        attention_mask: is not looked at with a layout.
-        scaling: of the products.
-        dropout: of the weights.
-        sliding_window: how far back a token sees; None for all.
-        georanker_layout: of the row; None for usual prompts.
-        others: of other attentions.
-
-    Returns:
-        (1, T, H, D).
-    """
-    if georanker_layout is None:
-        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-        usual: tuple[Tensor, None] = ALL_ATTENTION_FUNCTIONS["sdpa"](
-            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **others
-        )
-        return usual
-    layout = georanker_layout
-    layout.layers += 1
-    groups, together = key.shape[1], query.shape[1] // key.shape[1]
-    q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-
-    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        """Let (N, R, H, D) queries see (N, S, G, D) keys: the heads of a group stand one below the other."""
-        count, length, heads, width = q.shape
-        below = q.reshape(count, length, groups, together, width).permute(0, 2, 3, 1, 4).flatten(2, 3)
-        seen = nn.functional.scaled_dot_product_attention(
-            below,
-            k.transpose(1, 2),
-            v.transpose(1, 2),
-            attn_mask=mask.repeat(1, 1, together, 1),
-            dropout_p=dropout,
-            scale=scaling,
-        )
-        apart = seen.reshape(count, groups, together, length, -1).permute(0, 3, 1, 2, 4)
-        return apart.reshape(count, length, heads, -1)
-
-    out: list[Tensor] = []
-    for number, where in enumerate(layout.lists):
-        causal, rest_mask = layout.mask(number, sliding_window, query.device)
-        shared, rests = slice(where.start, where.start + where.shared), slice(where.start + where.shared, where.end)
-        parts = (torch.split(tensor[rests], list(where.rests)) for tensor in (q, k, v))
-        asked, own_keys, own_values = (pad_sequence(list(part), batch_first=True) for part in parts)
-        before = [tensor[None, shared].expand(len(where.rests), -1, -1, -1) for tensor in (k, v)]
-        keys, values = torch.cat([before[0], own_keys], dim=1), torch.cat([before[1], own_values], dim=1)
-        if layout.layers == layout.last_layer:
-            each, last = torch.arange(len(where.rests)), torch.tensor(where.rests) - 1
-            mask = rest_mask.expand(len(where.rests), -1, -1, -1)[each, :, last].unsqueeze(2)
-            seen = attend(asked[each, last].unsqueeze(1), keys, values, mask)
-            whole = seen.new_zeros(where.end - where.start, *q.shape[1:])
-            whole[where.shared + last.add(1).cumsum(0) - 1] = seen[:, 0]
-            out.append(whole)
-            continue
-        if where.shared:
-            heads = [tensor[shared].repeat_interleave(together, dim=1) for tensor in (k, v)]
-            out.append(_attend_to_itself(q[shared], heads[0], heads[1], causal, dropout, scaling))
-        longest = max(where.rests)
-        size = _BLOCK if layout.photos is None else longest  # the tokens of a photo may see beyond their block
-        blocks = [slice(begin, min(begin + size, longest)) for begin in range(0, longest, size)]
-        ends = [where.shared + block.stop for block in blocks]  # nothing in a block sees beyond its end
-        seen = torch.cat(
-            [
-                attend(asked[:, block], keys[:, :end], values[:, :end], rest_mask[:, :, block, :end])
-                for block, end in zip(blocks, ends, strict=True)
-            ],
-            dim=1,
-        )
-        out += [row[:length] for row, length in zip(seen, where.rests, strict=True)]
-    return torch.cat(out)[None], None
-
-
-def _attend_to_itself(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, scaling: float | None
-) -> Tensor:
-    """Return (S, H, D) of as many queries, keys and values; causal without a mask."""
-    q, k, v = (tensor.transpose(0, 1)[None] for tensor in (query, key, value))
-    seen = nn.functional.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=dropout, scale=scaling
-    )
-    return seen[0].transpose(0, 1)
+from georanker.vlm.layout import Layout, NotShareableError
+from georanker.vlm.shared_list import SharedList
 
 
 def shared_last_hidden(model: Any, prompts: Prompts, sizes: Sequence[int], features: PhotoFeatures | None) -> Tensor:
@@ -220,10 +48,7 @@ def shared_last_hidden(model: Any, prompts: Prompts, sizes: Sequence[int], featu
         spans = [(first, 0, shared), *((first + n, shared, length) for n, length in enumerate(lengths))]
         rows += [prompts.lengths.new_full((end - begin,), row) for row, begin, end in spans]
         columns += [torch.arange(begin, end, device=prompts.ids.device) for _, begin, end in spans]
-        place = start + shared
-        for rest in where.rests:
-            place += rest
-            lasts.append(place - 1)
+        lasts += [span.stop - 1 for span in where.spans()]
         first, start = first + size, where.end
     row, column = torch.cat(rows), torch.cat(columns)
     packed = Prompts(prompts.ids[row, column][None], prompts.rows[row, column][None], row.new_tensor([len(row)]))
@@ -260,7 +85,9 @@ def _only_at(layer: nn.Module, places: Tensor) -> Iterator[None]:
         sizes.append(given[0].shape)
         return (given[0][:, places],)
 
-    def all_again(_: nn.Module, given: tuple[Tensor], made: Tensor) -> Tensor:
+    def all_again(_: nn.Module, given: tuple[Tensor], made: object) -> Tensor:
+        if not isinstance(made, Tensor):
+            raise NotShareableError("its last layer returns more than states")
         return made.new_zeros(sizes.pop()).index_copy(1, places, made)
 
     hooks = [mlp.register_forward_pre_hook(some), mlp.register_forward_hook(all_again)] if mlp is not None else []
@@ -269,10 +96,6 @@ def _only_at(layer: nn.Module, places: Tensor) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-class NotShareableError(Exception):
-    """A model whose candidates cannot share what they have in common."""
 
 
 def shared_tokens(prompts: Prompts, some: slice) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from georanker.backbones.vlm import VLMBackbone
+from georanker.types import Candidate
+from georanker.vlm import joined_attention
+from georanker.vlm.joined_attention import attend_and_join
 from georanker.vlm.language import Prompts, last_hidden
 from georanker.vlm.language_model import _full_portions, _shared_portions
-from georanker.vlm.shared import SharedList, shared_tokens
+from georanker.vlm.shared import shared_tokens
+from georanker.vlm.shared_list import SharedList
 from tests.tiny_vlms import FAMILIES, tiny_vlm
 from tests.vlm_world import NOT_SHARED, Album, awaken, scored, some_lists
 
@@ -38,6 +45,60 @@ def test_who_cannot_share_says_so_once(tiny: Tiny) -> None:
     torch.testing.assert_close(scored(backbone, lists), first)  # and pytest makes an error of a second warning
 
 
+def test_attention_that_does_more_is_told_and_not_shared(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one with sinks: its keyword reaches our attention, which does not know what to do with it."""
+    backbone = awaken(VLMBackbone(str(tiny("qwen2_vl")))).eval()
+    plain = awaken(VLMBackbone(str(tiny("qwen2_vl")), share=False)).eval()
+    for layer in backbone.model.get_decoder().layers:
+        usual = layer.self_attn.forward
+        monkeypatch.setattr(layer.self_attn, "forward", functools.partial(usual, s_aux=torch.ones(4)))
+    lists = some_lists(Album())
+    with pytest.warns(UserWarning, match="computed for each of them, since its attention asks for s_aux"):
+        found = scored(backbone, lists)
+    torch.testing.assert_close(found, scored(plain, lists), rtol=0, atol=1e-5)
+
+
+def test_code_that_cannot_read_a_row_is_told_and_not_shared(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = awaken(VLMBackbone(str(tiny("qwen2_vl")))).eval()
+    plain = awaken(VLMBackbone(str(tiny("qwen2_vl")), share=False)).eval()
+    usual = backbone.model.get_decoder().forward
+
+    def picky(*args: object, georanker_layout: object = None, **kwargs: object) -> object:
+        if georanker_layout is not None:
+            raise RuntimeError("a row is not what I know\nand more")
+        return usual(*args, **kwargs)
+
+    monkeypatch.setattr(backbone.model.get_decoder(), "forward", picky)
+    lists = some_lists(Album())
+    with pytest.warns(UserWarning, match=r"cannot read them side by side \(a row is not what I know\)$"):
+        found = scored(backbone, lists)
+    torch.testing.assert_close(found, scored(plain, lists), rtol=0, atol=1e-5)
+
+
+def test_what_longer_prompts_show_is_seen(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that sees far back in another way: the first prompts are too short to tell."""
+    backbone = awaken(VLMBackbone(str(tiny("qwen2_vl")))).eval()
+    lists = some_lists(Album())
+    short = int(backbone.collator([lists[2]]).inputs["lengths"].max())
+    usual = joined_attention.attend_and_join
+
+    def near_sighted(query: torch.Tensor, *rest: Any) -> torch.Tensor:
+        found = usual(query, *rest)
+        return found if query.shape[1] < 4 * short else found.flip(0)
+
+    monkeypatch.setattr("georanker.vlm.shared_attention.attend_and_join", near_sighted)
+    scored(backbone, [lists[2]])
+    assert backbone.language.shares
+    long = dataclasses.replace(lists[2], candidates=tuple(_with_long_name(each, short) for each in lists[2].candidates))
+    with pytest.warns(UserWarning, match="its states would be off by"):
+        scored(backbone, [long])
+    assert not backbone.language.shares
+
+
+def _with_long_name(candidate: Candidate, tokens: int) -> Candidate:
+    return dataclasses.replace(candidate, place=dataclasses.replace(candidate.place, city="far " * 3 * tokens))
+
+
 def test_fewer_tokens_are_computed(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     lists = some_lists(Album())
     read: dict[bool, int] = {}
@@ -59,7 +120,8 @@ def test_long_rests_are_read_in_blocks(family: str, tiny: Tiny, monkeypatch: pyt
     """Whatever a block holds: where the tokens of a photo see each other, they may lie in several."""
     lists = some_lists(Album())
     plain = awaken(VLMBackbone(str(tiny(family)), share=False)).eval()
-    monkeypatch.setattr("georanker.vlm.shared._BLOCK", 3)
+    monkeypatch.setattr("georanker.vlm.shared_attention._BLOCK", 3)
+    monkeypatch.setattr("georanker.vlm.shared_attention.can_join", lambda *_: False)
     backbone = awaken(VLMBackbone(str(tiny(family)))).eval()
     torch.testing.assert_close(scored(backbone, lists), scored(plain, lists), rtol=0, atol=1e-5)
     assert backbone.language.shares
@@ -185,6 +247,41 @@ def test_portions_hold_each_prompt_once_and_keep_to_the_budget(made: tuple[Promp
             cost += int(some.lengths[first : first + count].sum()) - common * (count - 1)
             first += count
         assert len(some) == 1 or cost <= budget
+
+
+@st.composite
+def some_rows(draw: st.DrawFn) -> list[SharedList]:
+    """Lists that stand in a row one after the other."""
+    lists: list[SharedList] = []
+    for _ in range(draw(st.integers(1, 3))):
+        rests = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)))
+        lists.append(SharedList(lists[-1].end if lists else 0, draw(st.integers(0, 7)), rests))
+    return lists
+
+
+@given(some_rows(), st.integers(1, 2), st.integers(1, 3), st.sampled_from([None, 0.3]), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_parts_that_are_joined_are_what_each_prompt_sees(
+    lists: list[SharedList], groups: int, together: int, scaling: float | None, seed: int
+) -> None:
+    dice = torch.Generator().manual_seed(seed)
+    length = lists[-1].end
+    query = 4 * torch.randn(groups * together, length, 8, generator=dice)
+    key, value = (torch.randn(groups, length, 8, generator=dice) for _ in range(2))
+    with torch.no_grad():
+        found = attend_and_join(query, key, value, lists, scaling)
+    for where in lists:
+        for span in where.spans():
+            prompt = [*range(where.start, where.middle), *range(span.start, span.stop)]
+            alone = torch.nn.functional.scaled_dot_product_attention(
+                query[None, :, prompt].double(),
+                key[None, :, prompt].double(),
+                value[None, :, prompt].double(),
+                is_causal=True,
+                scale=scaling,
+                enable_gqa=True,
+            )
+            torch.testing.assert_close(found[prompt].double(), alone[0].transpose(0, 1), rtol=0, atol=1e-5)
 
 
 def test_a_list_ends_after_its_last_rest() -> None:
