@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -91,6 +92,8 @@ class VLMBackbone(Backbone):
             raise ValueError("lora and adapter exclude each other: a saved adapter brings its own settings")
         if tokens_at_once < 1:
             raise ValueError(f"tokens_at_once must be at least 1, not {tokens_at_once}")
+        if not 0 < feature_cache_gb < math.inf:
+            raise ValueError(f"feature_cache_gb must be above 0 and finite, not {feature_cache_gb:g}")
         for quality in (reencode_jpeg, reencode_query_jpeg):
             if quality is not None and not 1 <= quality <= 95:
                 raise ValueError(f"the quality of a JPEG is 1 to 95, not {quality}")
@@ -163,7 +166,10 @@ class VLMBackbone(Backbone):
         if not photos:
             return None
         ordered = [photos[number] for number in range(len(photos))]
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self._tower_learns):
+        learns, device = self._tower_learns, batch.mask.device.type
+        # What is kept in a store must not depend on a run's precision.
+        mixed = torch.is_autocast_enabled(device) and learns
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns), torch.autocast(device, enabled=mixed):
             features = photo_features(self.model.base_model, ordered, batch.inputs["counts"])
         if self.store is not None:
             self.store.put(features, ordered, batch.inputs["counts"])

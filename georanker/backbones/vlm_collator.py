@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from georanker.backbones.ranking_collator import RankingCollator
-from georanker.prompts.base import Prompt
+from georanker.prompts.base import Part, Prompt
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo
-from georanker.vlm.photo_tokens import PhotoReader, PhotoTokens
+from georanker.vlm.photo_tokens import PhotoAsked, PhotoReader, PhotoTokens
 from georanker.vlm.tokens import PromptTokenizer, PromptTokens
 
 
@@ -56,8 +56,15 @@ class VLMCollator(RankingCollator):
         Raises:
             GeorankerError: a prompt is longer than the model's context.
         """
-        photos = _Photos(self.reader)
-        prompts = [[self._prompt(found, candidate, photos) for candidate in found.candidates] for found in lists]
+        asked = [[self._asked(found, candidate) for candidate in found.candidates] for found in lists]
+        photos = _Photos(self.reader, [photo for row in asked for _, shown in row for photo in shown])
+        prompts = [
+            [
+                self._prompt(found, candidate, *some, photos)
+                for candidate, some in zip(found.candidates, row, strict=True)
+            ]
+            for found, row in zip(lists, asked, strict=True)
+        ]
         longest = max((len(prompt.ids) for row in prompts for prompt in row if prompt), default=0)
         shape = (len(lists), max(map(len, lists)))
         ids, rows = torch.zeros(*shape, longest, dtype=torch.long), torch.full((*shape, longest), -1)
@@ -81,24 +88,35 @@ class VLMCollator(RankingCollator):
         parts = [part for candidate in found.candidates for part in self.prompt.parts(found, candidate)]
         return [part for part in parts if isinstance(part, Photo) and part is not found.photo]
 
-    def _prompt(self, found: CandidateList, candidate: Candidate, photos: _Photos) -> PromptTokens | None:
+    def _asked(self, found: CandidateList, candidate: Candidate) -> tuple[Sequence[Part], list[PhotoAsked]]:
+        """Return the parts of a prompt, and how its photos are to be read."""
         if candidate.photo is found.photo and candidate.photo is not None:
             candidate = replace(candidate, photo=replace(candidate.photo))  # told apart by which object it is
         parts = self.prompt.parts(found, candidate)
         shown = [part for part in parts if isinstance(part, Photo)]
-        try:
-            read = [
-                photos(
-                    photo,
-                    self.reencode_query_jpeg if photo is found.photo else self.reencode_jpeg,
-                    alone=self.reader.minds_company and len(shown) == 1,
-                    keep=photo is not found.photo,
-                )
-                for photo in shown
-            ]
-        except _UnreadError:
+        return parts, [
+            PhotoAsked(
+                photo,
+                self.reencode_query_jpeg if photo is found.photo else self.reencode_jpeg,
+                alone=self.reader.minds_company and len(shown) == 1,
+                keep=photo is not found.photo,
+            )
+            for photo in shown
+        ]
+
+    def _prompt(
+        self,
+        found: CandidateList,
+        candidate: Candidate,
+        parts: Sequence[Part],
+        shown: Sequence[PhotoAsked],
+        photos: _Photos,
+    ) -> PromptTokens | None:
+        read = [photos.found[photo.key] for photo in shown]
+        there = [each for each in read if each is not None]
+        if len(there) < len(read):
             return None
-        prompt = self.tokenize(parts, read)
+        prompt = self.tokenize(parts, there)
         if len(prompt.ids) > self.context:
             raise GeorankerError(
                 f"photo {found.photo.id}: the prompt about {candidate.place} has {len(prompt.ids)} tokens, but the "
@@ -108,36 +126,26 @@ class VLMCollator(RankingCollator):
 
 
 class _Photos:
-    """The distinct photos of a batch, each read once and numbered by its first feature."""
+    """The distinct photos of a batch, each read once and numbered by its first feature.
 
-    def __init__(self, reader: PhotoReader) -> None:
-        self.reader = reader
+    Args:
+        reader: of photos.
+        asked: all photos of all prompts.
+    """
+
+    def __init__(self, reader: PhotoReader, asked: Sequence[PhotoAsked]) -> None:
+        distinct: dict[object, PhotoAsked] = {}
+        for photo in asked:
+            distinct.setdefault(photo.key, photo)
         self.read: list[PhotoTokens] = []
-        self._found: dict[object, tuple[int, PhotoTokens] | None] = {}
-        self._rows = 0
-
-    def __call__(self, photo: Photo, jpeg_quality: int | None, alone: bool, keep: bool) -> tuple[int, PhotoTokens]:
-        """Return the row of a photo's first feature, and its tokens.
-
-        Raises:
-            _UnreadError: the photo cannot be read, which was told once.
-        """
-        key = (photo.id, id(photo.source), jpeg_quality, alone)
-        if key not in self._found:
-            try:
-                tokens = self.reader.read(photo, jpeg_quality, alone, keep)
-            except GeorankerError as error:
-                warnings.warn(f"{error}; what needs it ranks last", stacklevel=1)
-                self._found[key] = None
+        self.found: dict[object, tuple[int, PhotoTokens] | None] = {}
+        """By key the row of a photo's first feature, and its tokens; None if it cannot be read, which was told once."""
+        rows = 0
+        for key, tokens in zip(distinct, reader.read_all(list(distinct.values())), strict=True):
+            if isinstance(tokens, GeorankerError):
+                warnings.warn(f"{tokens}; what needs it ranks last", stacklevel=1)
+                self.found[key] = None
             else:
-                self._found[key] = self._rows, tokens
+                self.found[key] = rows, tokens
                 self.read.append(tokens)
-                self._rows += tokens.count
-        found = self._found[key]
-        if found is None:
-            raise _UnreadError
-        return found
-
-
-class _UnreadError(Exception):
-    """A photo of a prompt could not be read."""
+                rows += tokens.count

@@ -14,14 +14,15 @@ from georanker.vlm.features import KEY, TEXT, PhotoFeatures, level_name
 from georanker.vlm.photo_tokens import PhotoTokens
 
 _LISTED, _GRID = "listed", "image_grid_thw"
-_COUNT_AGAIN = 256  # other processes write too
+_COUNT_AGAIN = 64  # other processes write too
 
 
 class FeatureStore:
     """One file a photo, named by a hash of its bytes and of the model that read it.
 
-    A photo that is there is neither decoded nor run through the vision tower again. Files are never replaced; when the
-    folder has grown to its budget, no more are written.
+    A photo that is there is neither decoded nor run through the vision tower again. Files are never replaced; what
+    would grow the folder beyond its budget is not written. A process learns now and then of what others wrote, so that
+    each of them may be over by some photos.
 
     Args:
         folder: of the files; several processes, models and runs may share it.
@@ -31,7 +32,7 @@ class FeatureStore:
 
     def __init__(self, folder: Path, budget_bytes: int, model: str) -> None:
         self.folder, self.budget_bytes, self.model = folder, budget_bytes, model
-        self._written = 0
+        self._asked = 0
         self._bytes = 0
 
     def key(self, data: bytes, settings: str) -> bytes:
@@ -61,12 +62,14 @@ class FeatureStore:
         from safetensors.torch import save_file
 
         for photo, start, count in zip(photos, features.starts.tolist(), counts.tolist(), strict=True):
-            if KEY not in photo or self._is_full():
+            if KEY not in photo:
                 continue
             tensors = {level_name(n): level[start : start + count] for n, level in enumerate(features.levels)}
             tensors[_LISTED] = torch.tensor(features.listed)
             if _GRID in photo:
                 tensors[_GRID] = photo[_GRID]
+            if not self._has_room(sum(tensor.nbytes for tensor in tensors.values())):
+                continue
             path = self._path(bytes(photo[KEY].tolist()))
             with file_beside(path) as part:
                 save_file(
@@ -75,12 +78,12 @@ class FeatureStore:
                     metadata={TEXT: bytes(photo[TEXT].tolist()).decode()},
                 )
             self._bytes += path.stat().st_size
-            self._written += 1
 
-    def _is_full(self) -> bool:
-        if self._written % _COUNT_AGAIN == 0:
+    def _has_room(self, more_bytes: int) -> bool:
+        if self._asked % _COUNT_AGAIN == 0:
             self._bytes = sum(path.stat().st_size for path in self.folder.glob("*/*.safetensors"))
-        return self._bytes >= self.budget_bytes
+        self._asked += 1
+        return self._bytes + more_bytes <= self.budget_bytes
 
     def _path(self, key: bytes) -> Path:
         return self.folder / key.hex()[:2] / f"{key.hex()}.safetensors"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,6 +33,21 @@ class PhotoTokens:
     """What takes the place of the photo in a prompt."""
     count: int
     """How many tokens of the prompt are features of the photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoAsked:
+    """A photo to be read, and how; see `PhotoReader.read`."""
+
+    photo: Photo
+    jpeg_quality: int | None
+    alone: bool
+    keep: bool
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others."""
+        return self.photo.id, id(self.photo.source), self.jpeg_quality, self.alone
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,46 @@ class PhotoReader:
     def minds_company(self) -> bool:
         """Whether the model takes a photo in another way when it stands beside others in a prompt."""
         return "batch_num_images" in self.processor.image_processor.model_input_names
+
+    def __getstate__(self) -> dict[str, object]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # threads stay behind
+
+    def read_all(self, asked: Sequence[PhotoAsked]) -> list[PhotoTokens | GeorankerError]:
+        """Read photos, in as many threads as torch has in this process: one in a loader's worker.
+
+        Returns:
+            For each photo what was made of it, or why it cannot be read.
+        """
+        threads = min(torch.get_num_threads(), len(asked))
+        if threads < 2:
+            return [self._tried(each) for each in asked]
+        while len(self._threads) < threads:
+            self._threads.append(
+                replace(self, processor=copy.deepcopy(self.processor))
+            )  # tokenizers serve one at a time
+        free = SimpleQueue[PhotoReader]()
+        for reader in self._threads[:threads]:
+            free.put(reader)
+
+        def read(each: PhotoAsked) -> PhotoTokens | GeorankerError:
+            reader = free.get()
+            try:
+                return reader._tried(each)
+            finally:
+                free.put(reader)
+
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(read, asked))
+
+    @cached_property
+    def _threads(self) -> list[PhotoReader]:
+        return []
+
+    def _tried(self, asked: PhotoAsked) -> PhotoTokens | GeorankerError:
+        try:
+            return self.read(asked.photo, asked.jpeg_quality, asked.alone, asked.keep)
+        except GeorankerError as error:
+            return error
 
     def read(
         self, photo: Photo, jpeg_quality: int | None = None, alone: bool = False, keep: bool = False

@@ -77,8 +77,10 @@ def shared_last_hidden(model: Any, prompts: Prompts, sizes: Sequence[int], featu
 
 @contextmanager
 def _only_at(layer: nn.Module, places: Tensor) -> Iterator[None]:
-    """Let the MLP of a layer read some tokens only; the others, whose states nobody wants, get zeros."""
-    mlp = getattr(layer, "mlp", None)
+    """Let what a layer does to each token by itself be done to some; the others, whose states nobody wants, get zeros.
+
+    Keys and values are made for all tokens. A part that a layer calls otherwise reads all tokens, which costs time.
+    """
     sizes: list[torch.Size] = []
 
     def some(_: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
@@ -88,9 +90,15 @@ def _only_at(layer: nn.Module, places: Tensor) -> Iterator[None]:
     def all_again(_: nn.Module, given: tuple[Tensor], made: object) -> Tensor:
         if not isinstance(made, Tensor):
             raise NotShareableError("its last layer returns more than states")
-        return made.new_zeros(sizes.pop()).index_copy(1, places, made)
+        return made.new_zeros(*sizes.pop()[:2], made.shape[-1]).index_copy_(1, places, made)
 
-    hooks = [mlp.register_forward_pre_hook(some), mlp.register_forward_hook(all_again)] if mlp is not None else []
+    parts = dict(layer.named_modules())
+    hooks = [
+        handle
+        for part in ("self_attn.q_proj", "self_attn.o_proj", "mlp")
+        if part in parts
+        for handle in (parts[part].register_forward_pre_hook(some), parts[part].register_forward_hook(all_again))
+    ]
     try:
         yield
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,9 +62,52 @@ def test_what_changes_features_changes_their_names(tiny: Tiny, tmp_path: Path) -
 
 def test_the_budget_holds(tiny: Tiny, tmp_path: Path) -> None:
     lists = some_lists(Album())
+
+    def written(folder: Path, budget_gb: float) -> int:
+        backbone = awaken(VLMBackbone(str(tiny("qwen2_vl")), feature_cache=folder, feature_cache_gb=budget_gb)).eval()
+        for _ in range(2):
+            scored(backbone, lists)
+        return sum(path.stat().st_size for path in folder.glob("*/*.safetensors"))
+
+    whole = written(tmp_path / "whole", 1.0)
+    assert written(tmp_path / "none", 1e-9) == 0
+    assert 0 < written(tmp_path / "half", whole / 2 / 1e9) <= whole / 2
+
+
+def test_a_full_folder_is_not_counted_for_each_photo(tiny: Tiny, tmp_path: Path) -> None:
+    class Folder(type(tmp_path)):  # type: ignore[misc]
+        counts = 0
+
+        def glob(self, pattern: str) -> Iterator[Path]:
+            Folder.counts += 1
+            found: Iterator[Path] = super().glob(pattern)
+            return found
+
+    lists = some_lists(Album())
     backbone = awaken(VLMBackbone(str(tiny("qwen2_vl")), feature_cache=tmp_path, feature_cache_gb=1e-9)).eval()
-    scored(backbone, lists)
-    assert len(list(tmp_path.glob("*/*.safetensors"))) == 1  # the first that reached it
+    assert backbone.store is not None
+    backbone.store.folder = Folder(tmp_path)
+    for _ in range(8):
+        scored(backbone, lists)
+    assert Folder.counts == 1
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_budget_that_cannot_be(budget: float, tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="feature_cache_gb must be above 0 and finite"):
+        VLMBackbone(str(tiny("qwen2_vl")), feature_cache=tmp_path, feature_cache_gb=budget)
+
+
+def test_mixed_precision_keeps_the_same_features(tiny: Tiny, tmp_path: Path) -> None:
+    """A run in bf16-mixed and one in float32 share a folder: the tower keeps to its own precision in both."""
+    lists = some_lists(Album())
+    plain = awaken(VLMBackbone(str(tiny("qwen2_vl")))).eval()
+    expected = scored(plain, lists)
+    with torch.autocast("cpu", torch.bfloat16):
+        scored(awaken(VLMBackbone(str(tiny("qwen2_vl")), feature_cache=tmp_path)).eval(), lists)
+    again = awaken(VLMBackbone(str(tiny("qwen2_vl")), feature_cache=tmp_path)).eval()
+    assert kept(again.collator(lists)) > 0
+    torch.testing.assert_close(scored(again, lists), expected, rtol=0, atol=1e-6)
 
 
 def test_a_saved_ranker_does_not_name_the_folder(tiny: Tiny, tmp_path: Path) -> None:

@@ -133,9 +133,10 @@ def test_the_last_layer_reads_the_last_tokens_only(tiny: Tiny, monkeypatch: pyte
     scored(backbone, lists)
     read: list[list[int]] = [[], []]
     for layer, seen in zip(backbone.model.get_decoder().layers, read, strict=True):
-        monkeypatch.setattr(layer.mlp.gate_proj, "forward", _counted(layer.mlp.gate_proj.forward, seen))
+        for part in (layer.self_attn.q_proj, layer.self_attn.o_proj, layer.mlp.gate_proj):
+            monkeypatch.setattr(part, "forward", _counted(part.forward, seen))
     scored(backbone, lists)
-    assert read[1] == [sum(map(len, lists))]
+    assert read[1] == [sum(map(len, lists))] * 3
     assert read[0][0] > 3 * read[1][0]
 
 
