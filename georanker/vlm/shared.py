@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,67 +19,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from georanker.vlm.features import PhotoFeatures
 from georanker.vlm.language import Prompts, photo_inputs, positions
+from georanker.vlm.layout import Layout
+from georanker.vlm.shared_list import SharedList
 
 ATTENTION = "georanker_shared"
 _BLOCK = 128
-
-
-@dataclass(frozen=True, slots=True)
-class SharedList:
-    """Where the prompts about one photo stand in the row."""
-
-    start: int
-    shared: int
-    """How many tokens they share."""
-    rests: tuple[int, ...]
-    """How many tokens follow in each prompt."""
-
-    @property
-    def end(self) -> int:
-        """The place after the last token."""
-        return self.start + self.shared + sum(self.rests)
-
-
-@dataclass(slots=True)
-class Layout:
-    """What the attention of a row needs to know."""
-
-    lists: tuple[SharedList, ...]
-    photos: Tensor | None
-    """(T,) for models whose photos' tokens see each other: which of a photo's runs a token is in, -1 for text."""
-    last_layer: int = 0
-    """Which layer is the last, of which only the last token of each prompt is wanted; 0 if all layers are wanted."""
-    layers: int = 0
-    """How many layers have asked."""
-    masks: dict[tuple[int, int | None], tuple[Tensor | None, Tensor]] = field(default_factory=dict)
-
-    def mask(self, number: int, window: int | None, device: torch.device) -> tuple[Tensor | None, Tensor]:
-        """Return who sees whom in a list: (S, S) in what is shared, None if causal, and (K or 1, 1, R, S + R) after.
-
-        Args:
-            number: of the list.
-            window: how far back a token sees; None for all.
-            device: of the masks.
-        """
-        found = self.masks.get((number, window))
-        if found is None:
-            found = self.masks[number, window] = self._mask(self.lists[number], window, device)
-        return found
-
-    def _mask(self, where: SharedList, window: int | None, device: torch.device) -> tuple[Tensor | None, Tensor]:
-        first, longest = where.shared, max(where.rests)
-        place = torch.arange(first + longest, device=device)
-        back = place[:, None] - place
-        near = back < (window or len(place))
-        if self.photos is None:
-            seen = (back >= 0) & near
-            return seen[:first, :first] if window and first > window else None, seen[None, None, first:]
-        before, after = torch.split(self.photos[where.start : where.end], [first, sum(where.rests)])
-        runs = pad_sequence(list(torch.split(after, list(where.rests))), batch_first=True, padding_value=-1)
-        whole = torch.cat([before.expand(len(runs), -1), runs], dim=1)
-        together = (whole[:, :, None] == whole[:, None]) & (whole >= 0)[:, None]
-        seen = ((back >= 0) | together) & near
-        return seen[0, :first, :first], seen[:, None, first:]
 
 
 def register() -> None:

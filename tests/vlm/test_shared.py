@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from georanker.backbones.vlm import VLMBackbone
 from georanker.vlm.language import Prompts, last_hidden
 from georanker.vlm.language_model import _full_portions, _shared_portions
-from georanker.vlm.shared import SharedList, shared_tokens
+from georanker.vlm.shared import shared_tokens
+from georanker.vlm.shared_list import SharedList
 from tests.tiny_vlms import FAMILIES, tiny_vlm
 from tests.vlm_world import NOT_SHARED, Album, awaken, scored, some_lists
 
