@@ -28,7 +28,8 @@ from tests.scoring_world import (
     write_lists,
 )
 
-SLOWLY = "--trainer.callbacks.seconds=0.02"
+STANDS_STILL = "--trainer.callbacks.still_at=14"
+"""When a process has written three shards of four."""
 KILLED_AT = "--trainer.callbacks.killed_at"
 WRITER = "--trainer.callbacks+=PredictionWriter"
 IDS = [f"photo-{number}" for number in range(PHOTOS)]
@@ -76,14 +77,14 @@ def check_resumed(folder: Path, undisturbed: bytes, before: Sequence[str]) -> No
 
 def test_killed_twice(candidates: Path, undisturbed: bytes, tmp_path: Path) -> None:
     """First as a user's command, from outside, in the middle of a batch; then again; the third run ends."""
-    args = command(candidates, tmp_path, SLOWLY)
+    args = command(candidates, tmp_path, STANDS_STILL)
     folder = tmp_path / "predictions.parts"
     process = subprocess.Popen([sys.executable, "-m", "georanker", *args], cwd=ROOT, stderr=subprocess.DEVNULL)
     wait_for(3, folder, process)
     process.kill()
     process.wait()
     first = kept(tmp_path)
-    assert 12 <= len(first) < PHOTOS
+    assert len(first) == 12
     assert set(first) <= set(asked(tmp_path))
 
     assert finished(command(candidates, tmp_path, f"{KILLED_AT}=9")) == -signal.SIGKILL
@@ -207,13 +208,13 @@ def test_the_same_file_for_any_number_of_processes(
 
 
 def test_two_processes_are_killed_and_one_goes_on(candidates: Path, undisturbed: bytes, tmp_path: Path) -> None:
-    process = started(command(candidates, tmp_path, *processes(2), SLOWLY))
-    wait_for(4, tmp_path / "predictions.parts", process)
+    process = started(command(candidates, tmp_path, *processes(2), STANDS_STILL))
+    wait_for(6, tmp_path / "predictions.parts", process)
     assert process.pid is not None
     os.killpg(process.pid, signal.SIGKILL)
     process.join()
     before = kept(tmp_path)
-    assert 16 <= len(before) < PHOTOS
+    assert len(before) == 24
     assert len(list(tmp_path.glob("*.asked"))) == 2
     asked(tmp_path)
     assert finished(command(candidates, tmp_path)) == 0

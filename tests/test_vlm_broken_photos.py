@@ -19,7 +19,7 @@ from georanker.candidates import CandidatesFile
 from georanker.cli import main, run_trainer
 from georanker.ranker import Ranker
 from georanker.types import CandidateList
-from tests.test_resume import losses
+from tests.killed_runs import losses
 from tests.vlm_runs import Answer, finished, kilometres, predicted, small_lists, vlm_config
 
 Tiny = Callable[[str], Path]
