@@ -7,11 +7,9 @@ import functools
 import io
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +24,7 @@ from georanker.backbones.vlm import VLMBackbone
 from georanker.prompts.base import Prompt
 from georanker.prompts.template_prompt import TemplatePrompt
 from georanker.types import Candidate, CandidateList, Photo, Place
-from tests import tiny_vlms
+from tests.tiny_vlms import tiny_vlm
 
 ROOT = Path(__file__).parent.parent
 Figure = int | float
@@ -99,24 +97,14 @@ def make_model(folder: Path) -> Path:
     words = " ".join(" ".join(names) for names in NAMES)
     asked = "How far is this place from latitude: , longitude: , ? Negative examples: latitude: ; latitude: -"
     system = "system You are a helpful assistant. user assistant"
-    with _changed(tiny_vlms, "SENTENCES", ["Yes", "No", f" {words} {asked}", f"{words} {asked}", system]):
-        tiny_vlms.tiny_vlm("qwen2_vl", folder, hidden_size=256, layers=8)
+    sentences = ["Yes", "No", f" {words} {asked}", f"{words} {asked}", system]
+    tiny_vlm("qwen2_vl", folder, hidden_size=256, layers=8, sentences=sentences)
     model = AutoModelForImageTextToText.from_pretrained(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model.resize_token_embeddings(_WORDS, mean_resizing=False)
     model.save_pretrained(folder)
     return folder
-
-
-@contextmanager
-def _changed(module: Any, name: str, value: object) -> Iterator[None]:
-    old = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, old)
 
 
 def public_scores(backbone: VLMBackbone, prompt: Prompt, found: CandidateList, query_jpeg: bool = False) -> Tensor:

@@ -11,13 +11,14 @@ import functools
 import gzip
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import distribution
 
 import numpy as np
 import torch
 
 from georanker.geodesy import check_places, geodesic_km, unit_vectors
+from georanker.settlements import Settlements
 from georanker.types import Place
 
 ATTRIBUTION = "Place names: GeoNames (https://www.geonames.org), CC BY 4.0"
@@ -29,24 +30,6 @@ COUNTRY_WITHIN_KM = 200.0
 """A point this near is given country and continent: 87 % of those 100 to 200 km from the next one share its country."""
 ANTARCTICA_SOUTH_OF = -60.0
 """Latitude of the Antarctic Treaty; no settlement lies beyond, so that distance to one says nothing there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settlements:
-    """The nearest settlement of each of N points, as columns."""
-
-    city: np.ndarray
-    """(N,) str; "" in all columns of names where the point is NaN or the name is not known."""
-    state: np.ndarray
-    """(N,) str, the first administrative division."""
-    country: np.ndarray
-    """(N,) str."""
-    continent: np.ndarray
-    """(N,) str."""
-    centre: np.ndarray
-    """(N, 2) float64 degrees of the settlement; NaN where the point is NaN."""
-    distance_km: np.ndarray
-    """(N,) float64, geodesic to the centre; NaN where the point is NaN."""
 
 
 class Gazetteer:

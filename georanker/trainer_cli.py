@@ -19,11 +19,8 @@ from georanker.data.base import GeoDataModule
 from georanker.discovery import all_classes
 from georanker.recorded import quiet_building
 from georanker.short_errors import ShortErrors
+from georanker.trainer_parser import TrainerParser
 from georanker.types import GeorankerError
-
-
-class TrainerParser(ShortErrors, LightningArgumentParser):
-    """LightningCLI's parser with short errors."""
 
 
 class TrainerCLI(LightningCLI):

@@ -29,6 +29,12 @@ SMALL = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _no_seed_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning keeps the seed of seed_everything in the environment, where data look for theirs."""
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a retriever trained for an epoch, its gallery, and candidates for a small Blue Marble."""

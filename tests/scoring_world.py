@@ -60,31 +60,38 @@ class ByPlace(Backbone):
         return scores.masked_fill(batch.places[..., 0] < -60, float("nan"))
 
 
+def stand_still() -> None:
+    """Wait to be killed."""
+    time.sleep(120)
+    raise RuntimeError("nobody has killed this process")
+
+
 class Witness(Callback):
-    """Notes which photos each process asks about, takes its time, and may kill its process or fail.
+    """Notes which photos each process asks about, and may stand still, kill its process or fail.
 
     Args:
         folder: for the notes.
-        seconds: for each batch.
+        still_at: the batch at which the process waits to be killed.
         killed_at: the batch at which the process kills itself.
         broken_at: the batch at which it raises an error.
     """
 
     def __init__(
-        self, folder: Path, seconds: float = 0.0, killed_at: int | None = None, broken_at: int | None = None
+        self, folder: Path, still_at: int | None = None, killed_at: int | None = None, broken_at: int | None = None
     ) -> None:
-        self.folder, self.seconds, self.killed_at, self.broken_at = Path(folder), seconds, killed_at, broken_at
+        self.folder, self.still_at, self.killed_at, self.broken_at = Path(folder), still_at, killed_at, broken_at
 
     def on_predict_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
+        if batch_idx == self.still_at:
+            stand_still()
         if batch_idx == self.killed_at:
             os.kill(os.getpid(), signal.SIGKILL)
         if batch_idx == self.broken_at:
             raise RuntimeError("the power is gone")
         with (self.folder / f"{os.getpid()}.asked").open("a") as notes:
             notes.write("".join(f"{photo_id}\n" for photo_id in batch.photo_ids))
-        time.sleep(self.seconds)
 
 
 def asked(folder: Path) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ RETRIEVER = f"--config={ROOT / 'configs/experiment/blue_marble_demo_retriever.ya
 
 
 def georanker(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "georanker", *args], capture_output=True, text=True, cwd=cwd)
+    command = [sys.executable, "-m", "georanker", *args]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)  # for what hangs
 
 
 def mistake(capsys: pytest.CaptureFixture[str], *args: str) -> str:
@@ -54,12 +54,10 @@ def test_help_is_a_success() -> None:
 
 
 def test_fit_help_names_the_parts() -> None:
-    start = time.monotonic()
     done = georanker("fit", "--help")
     assert done.returncode == 0
     assert "BlueMarble" in done.stdout
     assert "Ranker" in done.stdout
-    assert time.monotonic() - start < 60  # a hang, not a benchmark
 
 
 def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:

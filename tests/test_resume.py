@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, SMALL
+from tests.killed_runs import every_checkpoint, killed, losses
 
-# 48 lists in batches of 16 make 3 steps an epoch; the pauses leave time to kill the process between two of them.
+# 48 lists in batches of 16 make 3 steps an epoch.
 EPOCHS, STEPS = 3, 9
-PAUSES = """
-import time
-from lightning.pytorch.callbacks import Callback
-
-class Pauses(Callback):
-    def on_train_batch_end(self, *args):
-        time.sleep(0.5)
-"""
 
 
 def command(folder: Path, small_data: list[str], *more: str) -> list[str]:
@@ -42,27 +29,6 @@ def command(folder: Path, small_data: list[str], *more: str) -> list[str]:
         "--trainer.logger.flush_logs_every_n_steps=1",
         *more,
     ]
-
-
-def losses(folder: Path) -> dict[int, float]:
-    """Return the losses by step of all that was logged below a folder."""
-    found: dict[int, float] = {}
-    for file in sorted(folder.rglob("metrics.csv"), key=lambda file: file.stat().st_mtime):
-        with file.open() as rows:
-            for row in csv.DictReader(rows):
-                if row.get("train/loss"):
-                    found[int(row["step"])] = float(row["train/loss"])
-    return found
-
-
-@contextmanager
-def started(args: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(args, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -83,34 +49,10 @@ def undisturbed(finished: Path) -> dict[int, float]:
     return found
 
 
-def every_checkpoint(folder: Path, name: str, when: str) -> list[str]:
-    return [
-        "--trainer.callbacks+=ModelCheckpoint",
-        f"--trainer.callbacks.dirpath={folder}",
-        f"--trainer.callbacks.filename={name}",
-        "--trainer.callbacks.auto_insert_metric_name=False",
-        "--trainer.callbacks.save_top_k=-1",
-        "--trainer.callbacks.mode=max",  # nothing is monitored; it only tells this callback from the config's own
-        when,
-    ]
-
-
 @pytest.mark.parametrize("killed_after", [4, 5], ids=["in the middle of an epoch", "at the end of an epoch"])
 def test_killed(killed_after: int, undisturbed: dict[int, float], small_data: list[str], tmp_path: Path) -> None:
-    (tmp_path / "pauses.py").write_text(PAUSES)
-    checkpoints = every_checkpoint(tmp_path / "steps", "step-{step}", "--trainer.callbacks.every_n_train_steps=1")
-    checkpoints.append("--trainer.callbacks+=pauses.Pauses")
-    with started(command(tmp_path, small_data, *checkpoints), tmp_path) as process:
-        wanted = tmp_path / "steps" / f"step-{killed_after + 1}.ckpt"
-        for _ in range(600):
-            if wanted.exists() or process.poll() is not None:
-                break
-            time.sleep(0.1)
-        time.sleep(0.2)  # the file is there; let it be whole
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert wanted.exists()
-    assert max(losses(tmp_path)) < STEPS - 1, "the run ended before it was killed"
+    wanted = killed(command(tmp_path, small_data), killed_after + 1, tmp_path / "steps", cwd=tmp_path)
+    assert max(losses(tmp_path)) == killed_after
 
     again = tmp_path / "again"
     again.mkdir()

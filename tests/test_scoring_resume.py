@@ -15,9 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from georanker import answers
-from georanker.answers import AnswerParts
 from georanker.cli import main
-from georanker.types import GeorankerError
 from tests.conftest import ROOT
 from tests.scoring_world import (
     PHOTOS,
@@ -30,7 +28,8 @@ from tests.scoring_world import (
     write_lists,
 )
 
-SLOWLY = "--trainer.callbacks.seconds=0.02"
+STANDS_STILL = "--trainer.callbacks.still_at=14"
+"""When a process has written three shards of four."""
 KILLED_AT = "--trainer.callbacks.killed_at"
 WRITER = "--trainer.callbacks+=PredictionWriter"
 IDS = [f"photo-{number}" for number in range(PHOTOS)]
@@ -78,14 +77,14 @@ def check_resumed(folder: Path, undisturbed: bytes, before: Sequence[str]) -> No
 
 def test_killed_twice(candidates: Path, undisturbed: bytes, tmp_path: Path) -> None:
     """First as a user's command, from outside, in the middle of a batch; then again; the third run ends."""
-    args = command(candidates, tmp_path, SLOWLY)
+    args = command(candidates, tmp_path, STANDS_STILL)
     folder = tmp_path / "predictions.parts"
     process = subprocess.Popen([sys.executable, "-m", "georanker", *args], cwd=ROOT, stderr=subprocess.DEVNULL)
     wait_for(3, folder, process)
     process.kill()
     process.wait()
     first = kept(tmp_path)
-    assert 12 <= len(first) < PHOTOS
+    assert len(first) == 12
     assert set(first) <= set(asked(tmp_path))
 
     assert finished(command(candidates, tmp_path, f"{KILLED_AT}=9")) == -signal.SIGKILL
@@ -209,13 +208,13 @@ def test_the_same_file_for_any_number_of_processes(
 
 
 def test_two_processes_are_killed_and_one_goes_on(candidates: Path, undisturbed: bytes, tmp_path: Path) -> None:
-    process = started(command(candidates, tmp_path, *processes(2), SLOWLY))
-    wait_for(4, tmp_path / "predictions.parts", process)
+    process = started(command(candidates, tmp_path, *processes(2), STANDS_STILL))
+    wait_for(6, tmp_path / "predictions.parts", process)
     assert process.pid is not None
     os.killpg(process.pid, signal.SIGKILL)
     process.join()
     before = kept(tmp_path)
-    assert 16 <= len(before) < PHOTOS
+    assert len(before) == 24
     assert len(list(tmp_path.glob("*.asked"))) == 2
     asked(tmp_path)
     assert finished(command(candidates, tmp_path)) == 0
@@ -319,74 +318,3 @@ def test_a_damaged_shard_is_named(candidates: Path, tmp_path: Path, capsys: pyte
     line = said(capsys, command(candidates, tmp_path))
     assert line.startswith(f"georanker: {shard}: cannot be read (")
     assert line.endswith("; delete it, and its photos are asked again")
-
-
-def rows_of(count: int) -> list[dict[str, object]]:
-    candidate = {"latitude": 1.0, "longitude": 2.0, "score": 3.0, "photo_id": "g", "source": "retrieved"}
-    empty = dict.fromkeys(answers.SCHEMA.names, None)
-    return [{**empty, "photo_id": f"p{number}", "candidates": [candidate] * 15} for number in range(count)]
-
-
-def test_merging_needs_memory_for_some_rows_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_ROWS_A_GROUP", 100)
-    highest: dict[int, int] = {}
-    before: dict[int, int] = {}
-    read = answers._read
-
-    for photos in (1000, 4000):
-
-        def watched(file: Path, columns: Sequence[str] | None = None, photos: int = photos) -> pa.Table:
-            table = read(file, columns)
-            highest[photos] = max(highest.get(photos, 0), pa.total_allocated_bytes() - before[photos])
-            return table
-
-        parts, rows = AnswerParts(tmp_path / f"{photos}.parts", {}), rows_of(photos)
-        parts.begin()
-        for process in range(3):
-            own = rows[process::3]
-            for start in range(0, len(own), 50):
-                parts.add(own[start : start + 50])
-        before[photos] = pa.total_allocated_bytes()
-        with monkeypatch.context() as patch:
-            patch.setattr(answers, "_read", watched)
-            parts.merge(tmp_path / f"{photos}.parquet", [f"p{number}" for number in range(photos)])
-        assert (
-            pq.read_table(tmp_path / f"{photos}.parquet").to_pylist()
-            == pa.Table.from_pylist(rows, answers.SCHEMA).to_pylist()
-        )
-    assert highest[1000] > 100 * 15 * 16  # the coordinates of a hundred rows
-    assert highest[4000] < 1.5 * highest[1000]
-
-
-def test_no_file_without_all_answers(tmp_path: Path) -> None:
-    parts = AnswerParts(tmp_path / "a.parts", {})
-    parts.begin()
-    parts.add(rows_of(2))
-    with pytest.raises(GeorankerError, match=r"a\.parts lacks 2 answers, photo p2 for one"):
-        parts.merge(tmp_path / "a.parquet", ["p0", "p1", "p2", "p3"])
-    assert not (tmp_path / "a.parquet").exists()
-
-
-def test_a_writer_of_before_cannot_spoil_a_folder(tmp_path: Path) -> None:
-    """A process that outlived its run, whose folder was merged, or removed and begun by another ranker."""
-    folder = tmp_path / "a.parts"
-    old = AnswerParts(folder, {"ranker": "1"})
-    old.begin()
-    old.remove()
-    with pytest.raises(GeorankerError, match=r"a\.parts was removed or changed by another run"):
-        old.add(rows_of(1))
-    assert not folder.exists()
-    new = AnswerParts(folder, {"ranker": "2"})
-    assert new.begin() == set()
-    with pytest.raises(GeorankerError, match=r"a\.parts was removed or changed by another run"):
-        old.add(rows_of(1))
-    new.add(rows_of(1))
-    assert new.begin() == {"p0"}
-
-
-def test_folders_may_be_named_like_columns(tmp_path: Path) -> None:
-    parts = AnswerParts(tmp_path / "photo_id=3" / "a.parts", {})
-    parts.begin()
-    parts.add(rows_of(3))
-    parts.merge(tmp_path / "a.parquet", ["p2", "p0", "p1"])
-    assert pq.read_table(tmp_path / "a.parquet")["photo_id"].to_pylist() == ["p2", "p0", "p1"]

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,13 +143,6 @@ class Damaged(BlueMarble):
     def __init__(self, broken: Sequence[str] = (), **settings: Any) -> None:
         super().__init__(**settings)
         self.photo_source = self.gallery_source = _Cracked(self.tiles, frozenset(broken))
-
-
-class Pauses(Callback):
-    """Leaves time to kill the process between two steps."""
-
-    def on_train_batch_end(self, *args: object) -> None:
-        time.sleep(0.5)
 
 
 class StepsWritten(Callback):

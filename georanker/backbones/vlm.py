@@ -24,7 +24,7 @@ from georanker.vlm.features import PhotoFeatures, photo_features
 from georanker.vlm.language import Prompts
 from georanker.vlm.language_model import LanguageModel
 from georanker.vlm.loading import load_model, load_processor, vision_digest
-from georanker.vlm.photo_tokens import PhotoReader
+from georanker.vlm.photo_reader import PhotoReader
 
 if TYPE_CHECKING:
     from peft import LoraConfig

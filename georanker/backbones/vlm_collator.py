@@ -12,8 +12,11 @@ from torch import Tensor
 from georanker.backbones.ranking_collator import RankingCollator
 from georanker.prompts.base import Part, Prompt
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo
-from georanker.vlm.photo_tokens import PhotoAsked, PhotoReader, PhotoTokens
-from georanker.vlm.tokens import PromptTokenizer, PromptTokens
+from georanker.vlm.photo_asked import PhotoAsked
+from georanker.vlm.photo_reader import PhotoReader
+from georanker.vlm.photo_tokens import PhotoTokens
+from georanker.vlm.prompt_tokenizer import PromptTokenizer
+from georanker.vlm.prompt_tokens import PromptTokens
 
 
 class VLMCollator(RankingCollator):

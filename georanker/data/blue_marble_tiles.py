@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from georanker.data.base import SPLITS
 from georanker.data.earth_image import EarthImage
 from georanker.files import file_beside
 from georanker.geodesy import EARTH_RADIUS_KM
@@ -24,7 +25,7 @@ _RENDERING = 2  # raise it when a change makes other pixels, so that old caches 
 _CELL_DEGREES = 15.0
 _MARGIN_KM = 350.0
 _CHUNK = 512
-_TILE = re.compile(r"(gallery|retriever_train|train|val|test)/([0-9]{1,7})-([0-9]{1,7})")
+_TILE = re.compile(rf"({'|'.join(SPLITS)})/([0-9]{{1,7}})-([0-9]{{1,7}})")
 
 
 @dataclass(frozen=True)

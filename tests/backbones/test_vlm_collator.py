@@ -22,7 +22,7 @@ from georanker.backbones.vlm_collator import VLMCollator
 from georanker.prompts.template_prompt import TemplatePrompt
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place, RankingBatch
 from georanker.vlm.loading import load_processor
-from georanker.vlm.photo_tokens import PhotoReader
+from georanker.vlm.photo_reader import PhotoReader
 from tests.conftest import ROOT
 from tests.tiny_vlms import FAMILIES, stock_processor
 from tests.vlm_world import Album, some_lists

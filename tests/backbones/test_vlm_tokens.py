@@ -18,7 +18,7 @@ from georanker.backbones.vlm_collator import VLMCollator
 from georanker.prompts.template_prompt import TemplatePrompt
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
 from georanker.vlm.loading import load_processor
-from georanker.vlm.photo_tokens import PhotoReader
+from georanker.vlm.photo_reader import PhotoReader
 from tests.tiny_vlms import FAMILIES, stock_processor, tiny_vlm
 from tests.vlm_world import Album, some_lists, token_ids
 

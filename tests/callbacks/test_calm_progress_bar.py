@@ -60,7 +60,7 @@ def predict(folder: Path, batch_size: int, *callbacks: Callback, **settings: Any
 def test_it_counts_photos_and_those_of_before(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         predict(tmp_path, 100, Witness(tmp_path, broken_at=4))
-    reads = predict(tmp_path, 150, Witness(tmp_path, 0.01))
+    reads = predict(tmp_path, 150, Witness(tmp_path))
     assert reads.seen == [(number, 1100) for number in (550, 700, 850, 1000, 1100)]
     assert re.fullmatch(r"1,100/1,100 photos • [\d,]+ photos/s • 0:00:00 left", reads.told)
 

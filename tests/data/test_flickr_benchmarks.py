@@ -6,7 +6,6 @@ import ast
 import csv
 import logging
 import pickle
-import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from georanker.data.yfcc4k import YFCC4K
 from georanker.data.yfcc26k import YFCC26K
 from georanker.retrievers.photo_collator import PhotoCollator
 from georanker.types import Candidate, CandidateList, GeorankerError, RankingBatch
+from tests.memory import traced
 from tests.miniatures import Miniatures, write_miniatures
 
 
@@ -224,11 +224,10 @@ def test_another_number_of_rows_is_warned_of(
 def test_millions_of_rows_are_no_objects(mini: Miniatures, tmp_path: Path) -> None:
     rows = rows_of(mini.mp16_filtered) * 300
     data = MP16Pro(rewritten(tmp_path / "MP16.csv", rows))
-    tracemalloc.start()
-    photos = data.photos("gallery")
-    assert data.photos("retriever_train") is photos, "a table is read once"
-    held = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
+    with traced() as memory:
+        photos = data.photos("gallery")
+        assert data.photos("retriever_train") is photos, "a table is read once"
+        held = memory()[0]
     assert held < 40 * len(rows), "two coordinates a row and no text; a Python object takes 50 bytes and more"
     assert len(pickle.dumps(photos)) < 150 * len(rows)
 

@@ -304,12 +304,12 @@ def test_what_is_written_is_read(paper: Miniatures, rows: list[Row], tmp_path: P
 
 
 def test_no_python_object_outlives_its_batch(paper: Miniatures, rows: list[Row], tmp_path: Path) -> None:
-    def objects() -> int:
+    def objects() -> list[object]:
         gc.collect()
-        return sum(type(each) in (Candidate, CandidateList) for each in gc.get_objects())
+        return [each for each in gc.get_objects() if type(each) in (Candidate, CandidateList)]
 
     path = written(tmp_path, rows * 20)
-    before = objects()
+    others = objects()  # are held here, so that none goes and leaves its address to a new one
     data = GeoRanking(path, batch_size=50, collator=RankingCollator())
     count = 0
     for batch in data.train_dataloader():
@@ -317,4 +317,4 @@ def test_no_python_object_outlives_its_batch(paper: Miniatures, rows: list[Row],
         assert batch.distances_km.shape == (50, 7)
         assert not torch.isnan(batch.distances_km).any()
     assert count == 1150  # of 1176, in whole batches
-    assert objects() == before
+    assert {id(each) for each in objects()} == {id(each) for each in others}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import tempfile
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from georanker.stores import base
 from georanker.stores.zip_store import ZipStore
 from georanker.types import GeorankerError
+from tests.memory import traced
 from tests.stores.archives import MEMBERS, Members, jpeg, zipped
 
 
@@ -146,9 +146,8 @@ def test_a_bomb_that_lies_about_its_size(told: int, tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", {"a.jpg": bytes(3_000_000)}, zipfile.ZIP_DEFLATED)
     changed(path, 22, 24, struct.pack("<L", told))
     store = ZipStore(path)
-    tracemalloc.start()
-    with pytest.raises(GeorankerError, match=r"a\.jpg: does not match its checksum"):
-        store.read("a.jpg")
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    with traced() as memory:
+        with pytest.raises(GeorankerError, match=r"a\.jpg: does not match its checksum"):
+            store.read("a.jpg")
+        most = memory()[1]
     assert most < 2.2 * told + 200_000

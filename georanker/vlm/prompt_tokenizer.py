@@ -1,24 +1,15 @@
-"""Prompts as token ids."""
+"""How prompts become token ids."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from georanker.prompts.base import Part
 from georanker.types import Photo
 from georanker.vlm.photo_tokens import PhotoTokens
-
-
-@dataclass(frozen=True, slots=True)
-class PromptTokens:
-    """The S tokens of one prompt."""
-
-    ids: tuple[int, ...]
-    rows: tuple[int, ...]
-    """For each token the row of the feature that takes its place, -1 for text."""
+from georanker.vlm.prompt_tokens import PromptTokens
 
 
 class PromptTokenizer:

@@ -14,7 +14,7 @@ from georanker.cli import main, run_trainer
 from georanker.data.blue_marble import BlueMarble
 from georanker.ranker import Ranker
 from tests.conftest import ROOT
-from tests.test_resume import losses
+from tests.killed_runs import losses
 from tests.vlm_runs import kilometres, predicted, small_lists, vlm_config
 
 EPOCHS, STEPS = 8, 2  # 16 lists in batches of 8 make 2 steps an epoch

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from georanker.training_lists.distinct_neighbours import DistinctNeighbours
 from georanker.types import CandidateList, Photo
 from georanker.verbs.index import load_retriever
 from tests.conftest import ROOT, SMALL
-from tests.scoring_world import finished, started, wait_for
+from tests.scoring_world import finished, stand_still, started, wait_for
 from tests.test_bad_input import said
 
 FILES = ("GeoRanking.parquet", "train.parquet")
@@ -67,15 +66,17 @@ def place(rank: int, processes: int) -> Callable[[], None]:
     return lambda: os.environ.update(RANK=str(rank), WORLD_SIZE=str(processes), LOCAL_RANK=str(rank))
 
 
-def slowly() -> None:
-    """Let each batch take its time."""
-    of = DistinctNeighbours.of
+def still_at_the_third() -> None:
+    """Let the process wait to be killed when it has written two shards."""
+    of, calls = DistinctNeighbours.of, []
 
-    def slow(self: DistinctNeighbours, photos: Sequence[Photo], vectors: np.ndarray) -> list[CandidateList]:
-        time.sleep(0.1)
+    def counted(self: DistinctNeighbours, photos: Sequence[Photo], vectors: np.ndarray) -> list[CandidateList]:
+        calls.append(1)
+        if len(calls) == 3:
+            stand_still()
         return of(self, photos, vectors)
 
-    DistinctNeighbours.of = slow  # type: ignore[method-assign]  # in a process of its own
+    DistinctNeighbours.of = counted  # type: ignore[method-assign]  # in a process of its own
 
 
 def test_what_is_written(made: Path, small_run: Path) -> None:
@@ -154,21 +155,21 @@ def test_what_kills_interrupt_goes_on(command: Callable[..., list[str]], made: P
     def prepare(rank: int, processes: int) -> Callable[[], None]:
         def both() -> None:
             place(rank, processes)()
-            slowly()
+            still_at_the_third()
 
         return both
 
     done = 0
     for processes in (1, 2):
         running = [started(command(out), prepare(rank, processes)) for rank in range(processes)]
-        wait_for(done + 2, out / "train.parts", running[0])
+        wait_for(done + 2 * processes, out / "train.parts", running[0])
         for process in running:
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             process.join()
             assert process.exitcode == -signal.SIGKILL
         parts = sorted((out / "train.parts").glob("*.parquet"))
-        assert done + 2 <= len(parts) < 12
+        assert len(parts) == done + 2 * processes
         done = len(parts)
     times = {path: path.stat().st_mtime_ns for path in parts}
     assert not [name for name in FILES if (out / name).exists()]

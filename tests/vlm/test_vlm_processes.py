@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
-import os
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +16,7 @@ from torch import Tensor
 
 from georanker.cli import main, run_trainer
 from georanker.types import RankingBatch
-from tests.conftest import ROOT
-from tests.test_resume import every_checkpoint, losses, started
+from tests.killed_runs import killed, losses
 from tests.vlm_runs import LORA, finished, georanker, small_lists, vlm_config
 
 # Four of the twelve batches of an epoch, so that the sixth step is in the middle of the second.
@@ -57,22 +53,10 @@ def test_a_killed_run_goes_on_with_the_same_losses(
     expected = losses(undisturbed)
     assert sorted(expected) == list(range(STEPS))
     config = with_dropout(tmp_path, tiny, 0.3)
-    steps = every_checkpoint(tmp_path / "steps", "step-{step}", "--trainer.callbacks.every_n_train_steps=1")
-    slow = ["--trainer.callbacks+=tests.vlm_runs.Pauses", "--trainer.logger.flush_logs_every_n_steps=1"]
-    wanted = tmp_path / "steps" / "step-6.ckpt"
-    with started(georanker("fit", config, *small_data, *KILLED_RUN, *steps, *slow), ROOT) as process:
-        for _ in range(1200):
-            if wanted.exists() or process.poll() is not None:
-                break
-            time.sleep(0.1)
-        time.sleep(0.2)  # the file is there; let it be whole
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert wanted.exists()
+    flushed = "--trainer.logger.flush_logs_every_n_steps=1"
+    wanted = killed(georanker("fit", config, *small_data, *KILLED_RUN, flushed), 6, tmp_path / "steps")
     before = losses(tmp_path)
-    assert 5 in before
-    assert max(before) < STEPS - 1, "the run ended before it was killed"
-    assert before == {step: expected[step] for step in before}
+    assert before == {step: expected[step] for step in range(6)}
 
     again = tmp_path / "again"
     finished("fit", with_dropout(again, tiny, 0.3), *small_data, *KILLED_RUN, f"--ckpt_path={wanted}")
