@@ -23,9 +23,10 @@ class PredictionWriter(Callback):
 
     The answers so far lie in a folder beside the file (predictions.parts for predictions.parquet), in small files that
     each process writes as it goes. When all photos are answered they become the one file, in the order of the split,
-    the same for any number of processes, and the folder is removed. Whatever ends a run before, kill -9 or an error,
-    the folder stays: the same command then asks only the photos that are left. It refuses a folder with the answers of
-    another ranker or about other photos. Processes on several machines need a disk that all of them see.
+    and the folder is removed; with the same `batch_size` the file is the same for any number of processes. Whatever
+    ends a run before, kill -9 or an error, the folder stays: the same command then asks only the photos that are left.
+    It refuses a folder with the answers of another ranker or about other photos. Processes on several machines need a
+    disk that all of them see.
 
     A run that `limit_predict_batches` or `fast_dev_run` cuts short is a trial: its file holds the photos that it came
     to, it neither uses nor touches the answers of a longer run, and it does not go on where another ended.

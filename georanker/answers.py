@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from georanker.files import file_beside
+from georanker.ranker import UNREAD
 from georanker.recorded import Recorded, specification
 from georanker.types import GeorankerError, Localization
 
@@ -141,7 +142,7 @@ def row(answer: Localization) -> dict[str, object]:
         "photo_id": answer.photo.id,
         "latitude": answer.place.latitude,
         "longitude": answer.place.longitude,
-        "score": answer.score,
+        "score": _told(answer.score),
         "retrieved_latitude": answer.retrieved.place.latitude,
         "retrieved_longitude": answer.retrieved.place.longitude,
         "true_latitude": truth.latitude if truth else None,
@@ -151,7 +152,7 @@ def row(answer: Localization) -> dict[str, object]:
             {
                 "latitude": candidate.place.latitude,
                 "longitude": candidate.place.longitude,
-                "score": candidate.score,
+                "score": _told(candidate.score),
                 "photo_id": candidate.photo.id if candidate.photo else None,
                 "source": candidate.source,
             }
@@ -160,8 +161,15 @@ def row(answer: Localization) -> dict[str, object]:
     }
 
 
+def _told(score: float) -> float | None:
+    """Return a score, None for that of a candidate that could not be read."""
+    return None if score == UNREAD else score
+
+
 def fingerprint(module: nn.Module, weights: Mapping[str, Any], precision: str) -> str:
     """Return what tells a ranker's answers from another's: a hash of its class, its backbone's settings and weights.
+
+    What only makes it faster is left out, and so is where a model lies.
 
     Args:
         module: the ranker.
@@ -172,10 +180,10 @@ def fingerprint(module: nn.Module, weights: Mapping[str, Any], precision: str) -
     backbone = getattr(module, "backbone", None)
     if isinstance(backbone, Recorded):
         try:
-            settings: object = specification(backbone)
+            settings: object = specification(backbone, getattr(backbone, "for_speed", ()))
         except GeorankerError:  # built in Python, of parts that no YAML can name: its weights must do
             settings = type(backbone).__qualname__
-        digest.update(json.dumps(settings, sort_keys=True).encode())
+        digest.update(json.dumps([settings, getattr(backbone, "built_of", "")], sort_keys=True).encode())
     for name, value in sorted(weights.items()):
         if isinstance(value, Tensor):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())

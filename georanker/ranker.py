@@ -35,6 +35,8 @@ from georanker.types import CandidateList, GeorankerError, Localization, Photo, 
 
 ANSWERS = ("retrieved", "ranked", "oracle")
 """Whose choice a figure judges: the retriever's, the ranker's, and the best that the list offers."""
+UNREAD = torch.finfo(torch.float32).min
+"""The score of a candidate that the backbone scored NaN, since it could not be read."""
 
 
 class Ranker(L.LightningModule):
@@ -199,7 +201,7 @@ def ranking(scores: Tensor) -> Tensor:
 
 
 def _comparable(scores: Tensor) -> Tensor:
-    return scores.nan_to_num(nan=torch.finfo(scores.dtype).min, neginf=float("-inf"))
+    return scores.nan_to_num(nan=UNREAD, neginf=float("-inf"))
 
 
 def _localizations(batch: RankingBatch, scores: Tensor) -> list[Localization]:

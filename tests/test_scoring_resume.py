@@ -207,6 +207,23 @@ def test_the_same_file_for_any_number_of_processes(
     check_resumed(tmp_path, undisturbed, [])
 
 
+def test_the_last_digits_are_the_same_for_any_number_of_processes(candidates: Path, tmp_path: Path) -> None:
+    """Where scores depend on their batch, the batches must be the same, after a kill too."""
+
+    def scored(name: str, *more: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        args = command(candidates, folder, "--model.backbone.together=1e-5", "--data.batch_size=5", *more)
+        assert finished(args) == (-signal.SIGKILL if more and more[-1].startswith(KILLED_AT) else 0)
+        return folder / "predictions.parquet"
+
+    alone = scored("alone").read_bytes()
+    assert scored("three", *processes(3)).read_bytes() == alone
+    assert not scored("killed", f"{KILLED_AT}=7").exists()
+    assert 0 < len(kept(tmp_path / "killed")) < PHOTOS
+    assert scored("killed", *processes(2)).read_bytes() == alone
+
+
 def test_two_processes_are_killed_and_one_goes_on(candidates: Path, undisturbed: bytes, tmp_path: Path) -> None:
     process = started(command(candidates, tmp_path, *processes(2), STANDS_STILL))
     wait_for(6, tmp_path / "predictions.parts", process)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from pathlib import Path
+from typing import ClassVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -20,6 +22,10 @@ WEIGHTS = "backbone.safetensors"
 class Backbone(Recorded, nn.Module, ABC):
     """Scores candidates; it knows neither the loss that trains it nor the metrics that judge it."""
 
+    for_speed: ClassVar[Collection[str]] = ()
+    """Arguments that change no score beyond rounding; a job that was stopped may go on with others."""
+    built_of: str = ""
+    """Tells what no checkpoint of it holds, such as a language model's own weights; "" if there is nothing."""
     comes_trained: bool = False
     """Whether it was built with weights that were trained to score candidates."""
 

@@ -23,7 +23,7 @@ from georanker.vlm.feature_store import FeatureStore
 from georanker.vlm.features import PhotoFeatures, photo_features
 from georanker.vlm.language import Prompts
 from georanker.vlm.language_model import LanguageModel
-from georanker.vlm.loading import load_model, load_processor, vision_digest
+from georanker.vlm.loading import digest, load_model, load_processor
 from georanker.vlm.photo_reader import PhotoReader
 
 if TYPE_CHECKING:
@@ -65,6 +65,17 @@ class VLMBackbone(Backbone):
             same. False for the plain computation, each prompt in full.
     """
 
+    for_speed = (
+        "model",  # what it is, and not where it lies, is told by `built_of`
+        "attention",
+        "gradient_checkpointing",
+        "trust_remote_code",
+        "tokens_at_once",
+        "feature_cache",
+        "feature_cache_gb",
+        "share",
+    )
+
     def __init__(
         self,
         model: str,
@@ -99,6 +110,7 @@ class VLMBackbone(Backbone):
                 raise ValueError(f"the quality of a JPEG is 1 to 95, not {quality}")
         self.model = load_model(model, getattr(torch, dtype), attention, load_in_4bit, trust_remote_code)
         self.processor = load_processor(model, trust_remote_code)
+        self.built_of = digest(self.model, self.processor)
         self.prompt = prompt or TemplatePrompt()
         self.head = head or ValueHead()
         self.head.attach(self.model.get_output_embeddings().weight, self.processor.tokenizer)
@@ -121,8 +133,8 @@ class VLMBackbone(Backbone):
         self.store: FeatureStore | None = None
         if feature_cache is not None:
             self._arguments |= {"feature_cache": None}  # a folder of this machine, and nothing that changes a score
-            digest = vision_digest(self.model, self.processor)
-            self.store = FeatureStore(Path(feature_cache), int(feature_cache_gb * 1e9), digest)
+            tower = digest(self.model, self.processor, without=self.model.get_decoder())
+            self.store = FeatureStore(Path(feature_cache), int(feature_cache_gb * 1e9), tower)
         photo_id = self.model.config.image_token_id
         if self.processor.tokenizer.convert_ids_to_tokens(photo_id) is None:
             raise GeorankerError(

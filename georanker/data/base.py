@@ -123,10 +123,11 @@ class GeoDataModule(L.LightningDataModule, ABC):
                 "processes; set a smaller data.batch_size"
             )
         position = functools.partial(self._position, epoch_batches) if shuffle and trainer else None
+        block = self.batch_size if isinstance(collator, _KeepLists) else 1  # answers are the same for any `processes`
         return _LazyLoader(
             items,  # type: ignore[arg-type]
             batch_size=self.batch_size,
-            sampler=EpochSampler(len(items), shuffle, self.seed, rank, processes, position),
+            sampler=EpochSampler(len(items), shuffle, self.seed, block, rank, processes, position),
             num_workers=self.num_workers,
             collate_fn=collator,
             drop_last=shuffle,

@@ -11,14 +11,16 @@ from torch.utils.data import DistributedSampler
 class EpochSampler(DistributedSampler[int]):
     """Gives each process its share of an order that depends on the seed and the epoch alone.
 
-    With R processes, process r reads items r, r + R, ... of the common order: R processes with batches of B/R see the
-    same global batches as one with batches of B.
+    With R processes, process r reads blocks r, r + R, ... of the common order. Blocks of one item let R processes with
+    batches of B/R see the same global batches as one with batches of B. Blocks as long as a batch let any R processes
+    read the same batches: which items stand together decides the last digit of their scores.
 
     Args:
         size: how many items there are.
         shuffle: whether to mix them, anew in each epoch. A mixed order is cut to the same length for all processes; an
             order that is not mixed is for evaluation, and neither cut nor padded, so that each item counts once.
         seed: of the order.
+        block: items in a block.
         rank: of this process.
         processes: how many there are.
         position: tells, when an epoch is about to be read, which one it is and how many of its items this process has
@@ -30,12 +32,14 @@ class EpochSampler(DistributedSampler[int]):
         size: int,
         shuffle: bool,
         seed: int = 0,
+        block: int = 1,
         rank: int = 0,
         processes: int = 1,
         position: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(range(size), processes, rank, shuffle, seed, drop_last=shuffle)  # type: ignore[arg-type]
         self.size = size
+        self._block = block
         self._position = position
 
     def __iter__(self) -> Iterator[int]:
@@ -45,9 +49,13 @@ class EpochSampler(DistributedSampler[int]):
             order = order[: self.size // self.num_replicas * self.num_replicas]
         else:
             order = np.arange(self.size)
-        return iter(order[self.rank :: self.num_replicas][skip:].tolist())
+        return iter(order[self._is_mine()][skip:].tolist())
 
     def __len__(self) -> int:
-        if self.shuffle:
-            return self.size // self.num_replicas
-        return len(range(self.rank, self.size, self.num_replicas))
+        return int(self._is_mine().sum())
+
+    def _is_mine(self) -> np.ndarray:
+        """Return which places of the order are this process's."""
+        size = self.size // self.num_replicas * self.num_replicas if self.shuffle else self.size
+        mine: np.ndarray = np.arange(size) // self._block % self.num_replicas == self.rank
+        return mine

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from georanker.hub import first_line
 from georanker.types import GeorankerError
+
+_NOT_OF_THE_MODEL = ("_name_or_path", "transformers_version")
+"""What a config says of where a model lies, and of who wrote it."""
 
 
 def load_model(
@@ -79,15 +83,22 @@ def load_processor(source: str, trust_remote_code: bool = False) -> Any:
     return processor
 
 
-def vision_digest(model: Any, processor: Any) -> str:
-    """Return a name for what makes features of photos: the settings, and a few weights of each matrix."""
+def digest(model: Any, processor: Any, without: nn.Module | None = None) -> str:
+    """Return a name for a model and for how photos reach it: the settings, and a few weights of each matrix.
+
+    Args:
+        model: with its vocabulary head, as it was loaded.
+        processor: of the model.
+        without: a part that does not count.
+    """
     import transformers
 
-    language = {id(parameter) for parameter in model.get_decoder().parameters()}
-    settings = (transformers.__version__, model.dtype, model.config.vision_config, processor.image_processor)
-    digest = hashlib.sha256("\n".join(map(str, settings)).encode())
+    left_out = {id(parameter) for parameter in without.parameters()} if without else set()
+    config = {name: value for name, value in model.config.to_dict().items() if name not in _NOT_OF_THE_MODEL}
+    settings = (transformers.__version__, model.dtype, config, processor.image_processor, processor.chat_template)
+    told = hashlib.sha256("\n".join(map(str, settings)).encode())
     for parameter in model.parameters():
-        if id(parameter) not in language:
+        if id(parameter) not in left_out:
             some = parameter.detach().flatten()[:: max(1, parameter.numel() // 64)]
-            digest.update(some.float().cpu().numpy().tobytes())
-    return digest.hexdigest()
+            told.update(some.float().cpu().numpy().tobytes())
+    return told.hexdigest()

@@ -12,9 +12,9 @@ sizes, epochs, seeds, processes = st.integers(1, 200), st.integers(0, 50), st.in
 
 
 def read(
-    size: int, seed: int = 0, epoch: int = 0, rank: int = 0, processes: int = 1, shuffle: bool = True
+    size: int, seed: int = 0, epoch: int = 0, rank: int = 0, processes: int = 1, shuffle: bool = True, block: int = 1
 ) -> list[int]:
-    sampler = EpochSampler(size, shuffle, seed, rank, processes)
+    sampler = EpochSampler(size, shuffle, seed, block, rank, processes)
     sampler.set_epoch(epoch)
     order = list(sampler)
     assert len(sampler) == len(order)
@@ -48,9 +48,19 @@ def test_processes_see_the_global_batches_of_one(size: int, seed: int, epoch: in
 
 
 @many
-@given(size=sizes, processes=processes)
-def test_evaluation_counts_each_item_once(size: int, processes: int) -> None:
-    shares = [read(size, 0, 0, rank, processes, shuffle=False) for rank in range(processes)]
+@given(size=sizes, processes=processes, block=st.integers(1, 9))
+def test_evaluation_has_the_same_batches_for_any_number_of_processes(size: int, processes: int, block: int) -> None:
+    def batches(processes: int) -> list[list[int]]:
+        shares = [read(size, rank=rank, processes=processes, shuffle=False, block=block) for rank in range(processes)]
+        return sorted(share[at : at + block] for share in shares for at in range(0, len(share), block))
+
+    assert batches(processes) == batches(1)
+
+
+@many
+@given(size=sizes, processes=processes, block=st.integers(1, 9))
+def test_evaluation_counts_each_item_once(size: int, processes: int, block: int) -> None:
+    shares = [read(size, 0, 0, rank, processes, shuffle=False, block=block) for rank in range(processes)]
     assert sorted(item for order in shares for item in order) == list(range(size))
     assert all(order == sorted(order) for order in shares)
     assert read(size, seed=3, epoch=9, shuffle=False) == list(range(size))
@@ -64,7 +74,7 @@ def test_a_resumed_epoch_goes_on_with_the_next_item(
     rank = data.draw(st.integers(0, processes - 1))
     whole = read(size, seed, epoch, rank, processes)
     skip = data.draw(st.integers(0, len(whole)))
-    resumed = EpochSampler(size, True, seed, rank, processes, position=lambda: (epoch, skip))
+    resumed = EpochSampler(size, True, seed, 1, rank, processes, position=lambda: (epoch, skip))
     assert list(resumed) == whole[skip:]
 
 
