@@ -44,10 +44,18 @@ class Work:
         return (shared + negatives, own) if shared_first else (shared, own + negatives)
 
 
-def language(tokens: int, contexts: float) -> float:
-    """Operations of the layers on some tokens that each attend to so many others."""
-    weights = HIDDEN * HIDDEN * 2 + 2 * HIDDEN * HEADS_KV * HEAD + 3 * HIDDEN * MLP
-    return LAYERS * tokens * (2 * weights + 4 * contexts * HIDDEN)
+def language(tokens: int, contexts: float, wanted: int | None = None, last_context: float = 0.0) -> float:
+    """Operations of the layers on some tokens that each attend to so many others.
+
+    Of the last layer only `wanted` tokens are read, which attend to `last_context` others; the keys and values of all
+    tokens are made all the same. None reads all of it.
+    """
+    keys_and_values, others = 2 * HIDDEN * HEADS_KV * HEAD, 2 * HIDDEN * HIDDEN + 3 * HIDDEN * MLP
+    layer = tokens * (2 * (keys_and_values + others) + 4 * contexts * HIDDEN)
+    if wanted is None:
+        return LAYERS * layer
+    last = tokens * 2 * keys_and_values + wanted * (2 * others + 4 * last_context * HIDDEN)
+    return (LAYERS - 1) * layer + last
 
 
 def vision(patches: int) -> float:
@@ -66,11 +74,11 @@ def ways(work: Work) -> dict[str, tuple[float, float, float]]:
     found["public way"] = (2 * k * tower, pairs, 2.0 * k * length * HIDDEN * VOCABULARY)
     for name, first in (("paper's prompt", False), ("shared first", True)):
         shared, own = work.prompt(first)
-        layers = language(shared, shared / 2) + language(k * own, shared + own / 2)
+        alone = language(k * own, shared + own / 2, k, shared + own)
+        layers = alone + language(shared, shared / 2, 0)
         found[name] = ((k + 1) * tower, layers, 0.0)
         found[f"{name}, cached"] = (tower, layers, 0.0)
-    shared, own = work.prompt(shared_first=True)
-    found["limit"] = (0.0, language(k * own, shared + own / 2), 0.0)
+        found[f"{name}, limit"] = (0.0, alone, 0.0)
     return found
 
 

@@ -29,7 +29,8 @@ RESULTS = Path(__file__).parent / "results" / "vlm_scoring.json"
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description="Ranking with a vision-language model, ours and the public way.")
-    parser.add_argument("--model", help="a folder or a hub's id; a random Qwen2-VL of 10 million parameters if none")
+    parser.add_argument("--model", help="a folder or a hub's id; a random Qwen2-VL if none")
+    parser.add_argument("--shape", choices=["10m", *world.REAL], default="10m", help="of the random Qwen2-VL")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--queries", type=int, default=2)
@@ -40,7 +41,7 @@ def main() -> None:
     tokens: dict[str, dict[str, int]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = arguments.model or str(world.make_model(folder / "model"))
+        model = arguments.model or str(world.make_model(folder / "model", arguments.shape, arguments.device))
         photos = world.make_photos(folder / "photos", arguments.queries * (1 + arguments.candidates))
         lists = world.make_lists(photos, arguments.queries, arguments.candidates)
         for prompt_name, prompt in world.prompts().items():
@@ -83,7 +84,8 @@ def measure(
 
     public = functools.partial(world.public_scores, made["ours"], made["ours"].prompt)
     ways = {way: functools.partial(ours, backbone) for way, backbone in made.items()}
-    return world.compare({"public way": public, **ways}, lists, rounds)
+    without = {"public way without its logits": functools.partial(public, logits=False)}
+    return world.compare({"public way": public, **without, **ways}, lists, rounds)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def main() -> None:
     from peft import LoraConfig
 
     parser = argparse.ArgumentParser(description="Training with a vision-language model, ours and the public way.")
-    parser.add_argument("--model", help="a folder or a hub's id; a random Qwen2-VL of 10 million parameters if none")
+    parser.add_argument("--model", help="a folder or a hub's id; a random Qwen2-VL if none")
+    parser.add_argument("--shape", choices=["10m", *world.REAL], default="10m", help="of the random Qwen2-VL")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--queries", type=int, default=2)
@@ -43,9 +44,10 @@ def main() -> None:
     arguments = parser.parse_args()
     lora = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=["q_proj", "k_proj", "v_proj"])
     rows: dict[str, dict[str, world.Figure]] = {}
+    tokens: dict[str, dict[str, int]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = arguments.model or str(world.make_model(folder / "model"))
+        model = arguments.model or str(world.make_model(folder / "model", arguments.shape, arguments.device))
         photos = world.make_photos(folder / "photos", arguments.queries * (1 + arguments.candidates))
         lists = world.make_lists(photos, arguments.queries, arguments.candidates)
         for prompt_name, prompt in world.prompts().items():
@@ -65,10 +67,13 @@ def main() -> None:
                     torch.nn.init.normal_(weight, std=0.02)  # a fresh adapter is zero, and so are half its gradients
             for way, row in measure(backbone, lists, arguments.rounds).items():
                 rows[f"{prompt_name}: {way}"] = row
+            tokens[prompt_name] = world.lengths(backbone, lists)
     shape = world.shape(backbone)
     world.show(rows, f"{arguments.candidates} candidates, {shape['million_parameters']} M parameters, a training step")
+    for prompt_name, counted in tokens.items():
+        print(f"{prompt_name}: {counted}")
     settings = {name: value for name, value in vars(arguments).items() if name != "model"}
-    content = {"settings": settings, "shape": shape, "threads": torch.get_num_threads(), "rows": rows}
+    content = {"settings": settings, "shape": shape, "threads": torch.get_num_threads(), "tokens": tokens, "rows": rows}
     RESULTS.write_text(json.dumps({**content, "versions": world.versions()}, indent=2) + "\n")
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from transformers import AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText
 
 from georanker.backbones.vlm import VLMBackbone
 from georanker.prompts.base import Prompt
@@ -30,6 +31,22 @@ ROOT = Path(__file__).parent.parent
 Figure = int | float
 _WORDS = 2048
 JPEG_QUALITY = 75  # of the paper's code
+REAL = {
+    "2b": {
+        "hidden_size": 1536,
+        "intermediate_size": 8960,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 2,
+        "vocab_size": 151936,
+    },
+    "7b": {
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 152064,
+    },
+}
 SIZES = [(500, 375), (375, 500), (500, 333), (500, 400)]  # of the photos of MP-16, about
 NAMES = [
     ("Lisbon", "Lisboa", "Portugal"),
@@ -88,27 +105,53 @@ def make_lists(photos: Folder, queries: int, candidates: int, negatives: int = 5
     ]
 
 
-def make_model(folder: Path) -> Path:
-    """Write a Qwen2-VL of 10 million random parameters, whose tokenizer takes digits and words as the real one does.
+def make_model(folder: Path, shape: str = "10m", device: str = "cpu") -> Path:
+    """Write a Qwen2-VL of random weights, whose tokenizer takes digits and words as the real one does.
 
-    Its vocabulary has the share of the language model's products that Qwen2-VL-7B's has, 8 %: the public way computes
-    them.
+    That of 10 million has a vocabulary with the share of the language model's products that Qwen2-VL-7B's has, 8 %:
+    the public way computes them.
+
+    Args:
+        folder: for the model.
+        shape: 10m, or the real 2b and 7b, whose weights are bfloat16.
+        device: that makes the weights.
     """
     words = " ".join(" ".join(names) for names in NAMES)
     asked = "How far is this place from latitude: , longitude: , ? Negative examples: latitude: ; latitude: -"
     system = "system You are a helpful assistant. user assistant"
     sentences = ["Yes", "No", f" {words} {asked}", f"{words} {asked}", system]
     tiny_vlm("qwen2_vl", folder, hidden_size=256, layers=8, sentences=sentences)
-    model = AutoModelForImageTextToText.from_pretrained(folder)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(), torch.device(device):
         torch.manual_seed(0)
-        model.resize_token_embeddings(_WORDS, mean_resizing=False)
+        if shape in REAL:
+            model = AutoModelForImageTextToText.from_config(real_config(folder, shape), dtype=torch.bfloat16)
+        else:
+            model = AutoModelForImageTextToText.from_pretrained(folder)
+            model.resize_token_embeddings(_WORDS, mean_resizing=False)
     model.save_pretrained(folder)
     return folder
 
 
-def public_scores(backbone: VLMBackbone, prompt: Prompt, found: CandidateList, query_jpeg: bool = False) -> Tensor:
-    """Score a list as the public code does: each pair in full, and all logits of the vocabulary.
+def real_config(folder: Path, shape: str) -> Any:
+    """Return the configuration of a real Qwen2-VL, with the tokens of the tokenizer in a folder.
+
+    Source: config.json of Qwen2-VL-2B-Instruct and Qwen2-VL-7B-Instruct.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    width, settings = REAL[shape]["hidden_size"], REAL[shape] | {"num_hidden_layers": 28}
+    for name, value in settings.items():
+        setattr(config.text_config, name, value)
+    config.text_config.rope_parameters["mrope_section"] = [16, 24, 24]
+    config.tie_word_embeddings = shape == "2b"
+    for name, value in {"depth": 32, "embed_dim": 1280, "num_heads": 16, "hidden_size": width}.items():
+        setattr(config.vision_config, name, value)
+    return config
+
+
+def public_scores(
+    backbone: VLMBackbone, prompt: Prompt, found: CandidateList, query_jpeg: bool = False, logits: bool = True
+) -> Tensor:
+    """Score a list as the public code does: each pair in full, and all logits of the vocabulary, which nobody asks for.
 
     The photo that is asked about is decoded for each candidate, and the candidate's photo sent through JPEG and base64;
     in training the photo that is asked about too.
@@ -134,7 +177,7 @@ def public_scores(backbone: VLMBackbone, prompt: Prompt, found: CandidateList, q
     states: list[Tensor] = []
     hook = backbone.model.model.register_forward_hook(lambda _, __, out: states.append(out.last_hidden_state))
     try:
-        backbone.model(**inputs)  # its logits are what nobody asks for
+        (backbone.model if logits else backbone.model.model)(**inputs, use_cache=False)
     finally:
         hook.remove()
     scores: Tensor = backbone.head(states[0][:, -1].float())
@@ -221,6 +264,7 @@ def compare(
         rows[way] = {
             "seconds_a_photo": round(statistics.median(times), 4),
             "ratio": round(usual / statistics.median(times), 2),
+            "peak_memory_mb": round(peaks[way] / 1e6, 1),
             "peak_memory_ratio": round(peaks[way] / peaks[public], 3),
             "max_abs_diff": off / scale,
         }
@@ -231,9 +275,9 @@ def show(rows: dict[str, dict[str, Figure]], title: str) -> None:
     """Print a table of what each way took."""
     table = Table(title=title, title_justify="left")
     table.add_column("prompt: way", no_wrap=True)
-    for head in ("s a photo", "times as fast", "memory", "difference"):
+    for head in ("s a photo", "times as fast", "memory, MB", "of public", "difference"):
         table.add_column(head, justify="right", no_wrap=True)
     for name, row in rows.items():
-        figures = (row["seconds_a_photo"], row["ratio"], row["peak_memory_ratio"], f"{row['max_abs_diff']:.0e}")
-        table.add_row(name, *map(str, figures))
+        figures = [f"{row['seconds_a_photo']:.3f}", f"{row['ratio']:.2f}", f"{row['peak_memory_mb']:,.0f}"]
+        table.add_row(name, *figures, f"{row['peak_memory_ratio']:.2f}", f"{row['max_abs_diff']:.0e}")
     Console(width=100).print(table)
