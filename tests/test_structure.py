@@ -159,6 +159,13 @@ def test_data_never_runs_code() -> None:
         assert not found, f"{path}: {found}"
 
 
+def test_files_are_written_beside_their_place() -> None:
+    for path in SOURCES:
+        for line in path.read_text().splitlines():
+            if re.search(r'\.write_(text|bytes)\(|\.open\("[wax]', line):
+                assert re.search(r"\bpart\b", line), f"{path}: {line.strip()}"
+
+
 def test_import_is_light() -> None:
     code = (
         "import sys, georanker, georanker.cli; print([m for m in ('torch', 'lightning', 'faiss') if m in sys.modules])"
