@@ -40,7 +40,7 @@ SEES: dict[str, set[str]] = {
     "callbacks": {"data", "report"},
     "verbs": {"checks", "data", "localizing", "metrics", "report", "retrievers", "stores", "training_lists"},
 }
-GROUND = {"types", "geodesy", "files", "discovery", "recorded", "hub"}
+GROUND = {"types", "geodesy", "files", "weights", "discovery", "recorded", "hub"}
 BEYOND: dict[str, set[str]] = {
     "losses": set(),
     "metrics": set(),
