@@ -43,8 +43,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file that people can read, whole or not at all; sets become sorted lists."""
-    write_text(path, json.dumps(content, indent=2, default=sorted) + "\n")
+    """Write a JSON file that people can read, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager
