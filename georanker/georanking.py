@@ -18,7 +18,7 @@ from georanker.candidate_table import SCHEMA as LISTS
 from georanker.candidate_table import candidate_column
 from georanker.data.tables import BadRows, TableFile
 from georanker.rows import write_rows
-from georanker.types import CandidateList, GeorankerError, Place
+from georanker.types import LIMITS, CandidateList, GeorankerError, Place
 
 _PLACE = pa.list_(pa.float64())
 SCHEMA = pa.schema(
@@ -136,8 +136,8 @@ def _few(batch: pa.RecordBatch, least: int) -> Iterator[_Fault]:
 
 
 def _places(batch: pa.RecordBatch) -> Iterator[_Fault]:
-    for axis, (name, limit) in enumerate((("latitude", 90), ("longitude", 180))):
-        reason = f"has a {name} outside [-{limit}, {limit}] degrees"
+    for axis, (name, limit) in enumerate(LIMITS.items()):
+        reason = f"has a {name} outside [-{limit:g}, {limit:g}] degrees"
         own, others = (_degrees(column)[:, axis] for column in (batch["gps"], batch["ref_gps"].flatten()))
         yield np.flatnonzero(~(np.abs(own) <= limit)), "gps", reason
         yield from _of_ranks(batch, ~(np.abs(others) <= limit), "ref_gps", reason)

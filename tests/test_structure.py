@@ -108,6 +108,14 @@ def test_nobody_imports_callbacks_or_configs() -> None:
         assert not imported(path) & {"callbacks", "configs"}, path
 
 
+def test_the_map_names_each_file_and_room() -> None:
+    (house,) = re.findall(r"```\n(georanker/\n.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    for path in (ROOT / "georanker").glob("[!_]*"):
+        if path.suffix == ".py" or (path / "__init__.py").exists():
+            assert path.name in house, path
+    assert all(f"  {room}/" in house for room in SEES if room != "callbacks")
+
+
 def test_types_and_geodesy_stand_on_the_ground() -> None:
     assert not imported(ROOT / "georanker/types.py")
     assert not imported(ROOT / "georanker/geodesy.py")
