@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from georanker.cli import run_trainer
+from georanker.files import write_json
 from georanker.report.results_table import figures
 from georanker.verbs.demo import demo, experiment_configs
 
@@ -76,7 +77,7 @@ def main() -> None:
             print(f"\nseed {seed}: {gain:+.1f} points within 200 km, median error times {halved:.2f}")
     versions = {name: version(name) for name in ("georanker", "torch", "lightning")}
     content = {"experiment": arguments.experiment, "seeds": splits, "versions": versions, **results}
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n")
+    write_json(RESULTS, content)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import logging
 import statistics
 import tempfile
@@ -33,6 +32,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from georanker.backbones.embedding import EmbeddingBackbone
+from georanker.files import write_json
 from georanker.losses.multi_order_distance import MultiOrderDistance
 from georanker.ranker import Ranker
 from georanker.types import Candidate, CandidateList, Photo, Place
@@ -183,7 +183,7 @@ def main() -> None:
     measured_with = {name: version(name) for name in ("georanker", "torch", "lightning", "matplotlib", "tensorboard")}
     settings = {"rounds": rounds, "lists_a_step": BATCH, "candidates": CANDIDATES, "threads": 1}
     content = {"settings": {**settings, "clock": "process_time"}, "rows": rows, "versions": measured_with}
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n")
+    write_json(RESULTS, content)
 
 
 def table(times: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:

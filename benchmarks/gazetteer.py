@@ -8,7 +8,6 @@ reverse_geocode measures in raw degrees, in which a degree of longitude is as lo
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from reverse_geocode import GeocodeData
 
+from georanker.files import write_json
 from georanker.gazetteer import Gazetteer
 from georanker.geodesy import haversine_km
 
@@ -98,9 +98,7 @@ def main() -> None:
         },
         "machine": platform.machine(),
     }
-    path = Path(__file__).parent / "results" / "gazetteer.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(Path(__file__).parent / "results" / "gazetteer.json", result)
     print(f"{POINTS:,} lookups            georanker   reverse_geocode   ratio   its wrong settlements, countries")
     for name, row in rows.items():
         print(

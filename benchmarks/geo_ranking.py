@@ -9,7 +9,6 @@ resident set of both processes after each tenth of the steps.
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import platform
@@ -31,6 +30,7 @@ from torch import Tensor
 
 from georanker.backbones.base import Backbone
 from georanker.data.geo_ranking import GeoRanking
+from georanker.files import write_json
 from georanker.georanking import SCHEMA
 from georanker.losses.multi_order_distance import MultiOrderDistance
 from georanker.ranker import Ranker
@@ -168,7 +168,7 @@ def main() -> None:
         "versions": {name: version(name) for name in ("numpy", "pyarrow", "torch", "lightning")},
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
-    Path(__file__).with_name("results").joinpath("geo_ranking.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_json(Path(__file__).parent / "results" / "geo_ranking.json", result)
     held, growth = training["resident_mb"], training["growth_mb_after_the_first_tenth"]
     print(f"{ROWS:,} rows of {REFERENCES} references, {size_mb} MB")
     print(f"  opened in        {opening['wall_seconds']:.2f} s, {opening['processor_seconds']:.2f} s of a core")

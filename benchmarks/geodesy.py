@@ -7,7 +7,6 @@ Both measure the same pairs in one process, in turn, and must report the same fi
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
 import time
@@ -18,6 +17,7 @@ import torch
 from geopy.distance import geodesic
 from torch import Tensor
 
+from georanker.files import write_json
 from georanker.geodesy import geodesic_km
 from georanker.metrics.base import PlaceMetric
 from georanker.metrics.distance_accuracy import DistanceAccuracy
@@ -96,9 +96,7 @@ def main() -> None:
         | {name: version(name) for name in ("georanker", "torch", "torchmetrics", "pyproj", "geopy", "numpy")},
         "machine": platform.machine(),
     }
-    path = Path(__file__).parent / "results" / "geodesy.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(Path(__file__).parent / "results" / "geodesy.json", result)
     print(f"georanker {our_rate:10,.0f} pairs/s, accuracies and median")
     print(f"geopy     {public_rate:10,.0f} pairs/s")
     print(f"ratio     {our_rate / public_rate:10,.1f}  (goal {GOAL}); distances differ by at most {difference:.1e} km")

@@ -6,7 +6,6 @@ python benchmarks/looks.py
 from __future__ import annotations
 
 import io
-import json
 import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from georanker.data.blue_marble import BlueMarble
+from georanker.files import write_json
 from georanker.looks import MOST, UsualLooks, looks
 
 RESULTS = Path(__file__).parent / "results" / "looks.json"
@@ -48,7 +48,7 @@ def main() -> None:
     for name, share in photographs.items():
         print(f"{name:36}{'odd' if share else 'usual'}")
     content = {"tiles": TILES, "share_called_odd": rows, "photographs": {n: bool(s) for n, s in photographs.items()}}
-    RESULTS.write_text(json.dumps({**content, "versions": {"pillow": version("pillow")}}, indent=2) + "\n")
+    write_json(RESULTS, {**content, "versions": {"pillow": version("pillow")}})
 
 
 def odd(usual: UsualLooks, images: Sequence[Image.Image]) -> float:

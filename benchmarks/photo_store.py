@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import base64
 import io
-import json
 import multiprocessing
 import platform
 import resource
@@ -32,6 +31,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from georanker.files import write_json
 from georanker.stores.folder_store import FolderStore
 from georanker.stores.tar_store import TarStore
 
@@ -235,7 +235,7 @@ def main() -> None:
         | {name: version(name) for name in ("georanker", "pillow", "pyarrow", "numpy")},
         "machine": platform.machine(),
     }
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(RESULTS, content)
 
 
 if __name__ == "__main__":

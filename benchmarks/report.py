@@ -10,7 +10,6 @@ time counts from the start of navigation until plotly has drawn the map.
 from __future__ import annotations
 
 import io
-import json
 import platform
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from georanker.data.blue_marble_tiles import package_file
+from georanker.files import write_json
 from georanker.report.html_report import write_report
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -83,8 +83,7 @@ def main() -> None:
         | {name: version(name) for name in ("georanker", "plotly", "selenium", "pillow", "numpy")},
         "machine": platform.machine(),
     }
-    path = Path(__file__).parent / "results" / "report.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(Path(__file__).parent / "results" / "report.json", result)
     print(f"{PHOTOS:,} photos of {CANDIDATES} candidates: {megabytes} MB (goal {LARGEST_MB:g})")
     print(f"written in {min(write_s)} s, drawn in {min(draw_s)} s (goal {LONGEST_S:g}); rounds {draw_s}")
 

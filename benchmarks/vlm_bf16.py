@@ -6,7 +6,6 @@ python benchmarks/vlm_bf16.py
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.table import Table
 from torch import Tensor
 
 from georanker.backbones.vlm import VLMBackbone
+from georanker.files import write_json
 from georanker.types import CandidateList
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -54,7 +54,7 @@ def main() -> None:
         table.add_row(name, *(f"{figure:.4g}" for figure in row.values()))
     Console(width=140).print(table)
     content = {"settings": vars(arguments), "rows": rows, "versions": world.versions()}
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n")
+    write_json(RESULTS, content)
 
 
 @torch.no_grad()

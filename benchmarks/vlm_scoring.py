@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from georanker.backbones.vlm import VLMBackbone
+from georanker.files import write_json
 from georanker.types import CandidateList
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -69,7 +69,7 @@ def main() -> None:
         print(f"{prompt_name}: {counted}")
     settings = {name: value for name, value in vars(arguments).items() if name != "model"}
     content = {"settings": settings, "shape": shape, "threads": torch.get_num_threads(), "tokens": tokens, "rows": rows}
-    RESULTS.write_text(json.dumps({**content, "versions": world.versions()}, indent=2) + "\n")
+    write_json(RESULTS, {**content, "versions": world.versions()})
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from georanker.backbones.vlm import VLMBackbone
+from georanker.files import write_json
 from georanker.losses.multi_order_distance import MultiOrderDistance
 from georanker.types import CandidateList
 
@@ -74,7 +74,7 @@ def main() -> None:
         print(f"{prompt_name}: {counted}")
     settings = {name: value for name, value in vars(arguments).items() if name != "model"}
     content = {"settings": settings, "shape": shape, "threads": torch.get_num_threads(), "tokens": tokens, "rows": rows}
-    RESULTS.write_text(json.dumps({**content, "versions": world.versions()}, indent=2) + "\n")
+    write_json(RESULTS, {**content, "versions": world.versions()})
 
 
 def measure(backbone: VLMBackbone, lists: list[CandidateList], rounds: int) -> dict[str, dict[str, world.Figure]]:

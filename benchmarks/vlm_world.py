@@ -138,8 +138,9 @@ def real_config(folder: Path, shape: str) -> Any:
     Source: config.json of Qwen2-VL-2B-Instruct and Qwen2-VL-7B-Instruct.
     """
     config = AutoConfig.from_pretrained(folder)
-    width, settings = REAL[shape]["hidden_size"], REAL[shape] | {"num_hidden_layers": 28}
-    for name, value in settings.items():
+    width = REAL[shape]["hidden_size"]
+    layers = {"num_hidden_layers": 28, "layer_types": ["full_attention"] * 28}
+    for name, value in {**REAL[shape], **layers}.items():
         setattr(config.text_config, name, value)
     config.text_config.rope_parameters["mrope_section"] = [16, 24, 24]
     config.tie_word_embeddings = shape == "2b"

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
 
-from georanker.files import file_beside
+from georanker.files import file_beside, write_json
 from georanker.ranker import UNREAD
 from georanker.recorded import Recorded, specification
 from georanker.types import GeorankerError, Localization
@@ -71,8 +71,7 @@ class AnswerParts:
                 f"{self.folder} holds answers with another {other}; delete it to start anew, or give PredictionWriter "
                 "another path"
             )
-        with file_beside(self.folder / "origin.json") as part:
-            part.write_text(json.dumps(self._origin, indent=2) + "\n")
+        write_json(self.folder / "origin.json", self._origin)
         return {photo_id for file in files for photo_id in _read(file, ["photo_id"])["photo_id"].to_pylist()}
 
     def add(self, answers: Sequence[Mapping[str, object]]) -> None:

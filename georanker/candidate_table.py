@@ -10,9 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from georanker.types import Candidate, CandidateList, GeorankerError, Photo, PhotoSource, Place
-
-_LIMITS = {"latitude": 90.0, "longitude": 180.0}
+from georanker.types import LIMITS, Candidate, CandidateList, GeorankerError, Photo, PhotoSource, Place
 
 CANDIDATE = pa.struct(
     {
@@ -124,9 +122,9 @@ class CandidateTable(Sequence[CandidateList]):
 
         for row in _where(~_numpy(pc.fill_null(pc.greater(pc.utf8_length(ids), 0), False))):
             raise error(row, "photo_id is empty")
-        for row in _where(_numpy(pc.xor(*(pc.is_null(self.columns[name]) for name in _LIMITS)))):
+        for row in _where(_numpy(pc.xor(*(pc.is_null(self.columns[name]) for name in LIMITS)))):
             raise error(row, "latitude and longitude must both be there, or neither")
-        for name, limit in _LIMITS.items():
+        for name, limit in LIMITS.items():
             values = _numpy(self.columns[name])
             for row in _where(_numpy(pc.is_valid(self.columns[name])) & ~(np.abs(values) <= limit)):
                 raise error(row, f"{name} {values[row]:.12g} is outside [-{limit:g}, {limit:g}] degrees")
@@ -142,7 +140,7 @@ class CandidateTable(Sequence[CandidateList]):
             raise error(row, "candidates is empty")
         for column in ("candidates", "negatives"):
             rows, structs = _items(self.columns[column])
-            for name, limit in _LIMITS.items():
+            for name, limit in LIMITS.items():
                 values = _numpy(structs.field(name))
                 for item in _where(~(np.abs(values) <= limit)):
                     fault = f"{name} {values[item]:.12g} in {column} is outside [-{limit:g}, {limit:g}] degrees"

@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from georanker.candidate_table import SCHEMA, CandidateTable
-from georanker.files import file_beside
+from georanker.rows import write_rows
 from georanker.types import Candidate, CandidateList, GeorankerError, PhotoSource
 
 FORMAT_VERSION = 1
 _METADATA = b"georanker.candidates"
-_ROWS_A_GROUP = 1024
 
 
 def write_candidates(path: Path, lists: Iterable[CandidateList], retriever: str, gallery: Path | None) -> int:
@@ -38,17 +37,7 @@ def write_candidates(path: Path, lists: Iterable[CandidateList], retriever: str,
     relative = Path(os.path.relpath(gallery.absolute(), path.parent.absolute())).as_posix() if gallery else ""
     metadata = {"version": FORMAT_VERSION, "retriever": retriever, "gallery": relative}
     schema = SCHEMA.with_metadata({_METADATA: json.dumps(metadata).encode()})
-    written = 0
-    with file_beside(path) as part, pq.ParquetWriter(part, schema) as writer:
-        rows: list[dict[str, object]] = []
-        for found in lists:
-            rows.append(_row(found))
-            if len(rows) == _ROWS_A_GROUP:
-                writer.write_table(pa.Table.from_pylist(rows, schema))
-                written += len(rows)
-                rows.clear()
-        writer.write_table(pa.Table.from_pylist(rows, schema))
-    return written + len(rows)
+    return write_rows(path, schema, map(_row, lists))
 
 
 def _row(found: CandidateList) -> dict[str, object]:

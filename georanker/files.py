@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -33,6 +34,17 @@ def file_beside(path: Path) -> Iterator[Path]:
         finally:
             with suppress(OSError):  # what went wrong before is what counts
                 part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text, whole or not at all."""
+    with file_beside(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file that people can read, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,8 +17,8 @@ import pyarrow.parquet as pq
 from georanker.candidate_table import SCHEMA as LISTS
 from georanker.candidate_table import candidate_column
 from georanker.data.tables import BadRows, TableFile
-from georanker.files import file_beside
-from georanker.types import CandidateList, GeorankerError, Place
+from georanker.rows import write_rows
+from georanker.types import LIMITS, CandidateList, GeorankerError, Place
 
 _PLACE = pa.list_(pa.float64())
 SCHEMA = pa.schema(
@@ -31,7 +32,6 @@ SCHEMA = pa.schema(
 )
 """A photo, its latitude and longitude, and the place, the photo and the names of each of its references."""
 _METADATA = b"georanker.georanking"
-_ROWS_A_GROUP = 1024
 
 _Fault: TypeAlias = tuple[np.ndarray, str, str]
 """Rows that cannot be used, the column, and the reason."""
@@ -49,17 +49,7 @@ def write_georanking(path: Path, lists: Iterable[tuple[Place, CandidateList]], t
         How many rows were written.
     """
     schema = SCHEMA.with_metadata({_METADATA: json.dumps(told).encode()})
-    rows: list[dict[str, object]] = []
-    written = 0
-    with file_beside(path) as part, pq.ParquetWriter(part, schema) as writer:
-        for place, found in lists:
-            rows.append(_row(place, found))
-            if len(rows) == _ROWS_A_GROUP:
-                writer.write_table(pa.Table.from_pylist(rows, schema))
-                written += len(rows)
-                rows.clear()
-        writer.write_table(pa.Table.from_pylist(rows, schema))
-    return written + len(rows)
+    return write_rows(path, schema, itertools.starmap(_row, lists))
 
 
 def _row(place: Place, found: CandidateList) -> dict[str, object]:
@@ -146,8 +136,8 @@ def _few(batch: pa.RecordBatch, least: int) -> Iterator[_Fault]:
 
 
 def _places(batch: pa.RecordBatch) -> Iterator[_Fault]:
-    for axis, (name, limit) in enumerate((("latitude", 90), ("longitude", 180))):
-        reason = f"has a {name} outside [-{limit}, {limit}] degrees"
+    for axis, (name, limit) in enumerate(LIMITS.items()):
+        reason = f"has a {name} outside [-{limit:g}, {limit:g}] degrees"
         own, others = (_degrees(column)[:, axis] for column in (batch["gps"], batch["ref_gps"].flatten()))
         yield np.flatnonzero(~(np.abs(own) <= limit)), "gps", reason
         yield from _of_ranks(batch, ~(np.abs(others) <= limit), "ref_gps", reason)

@@ -14,6 +14,7 @@ import torch
 
 from georanker.checkpoint import load_module
 from georanker.exif import read_gps
+from georanker.files import write_text
 from georanker.gazetteer import gazetteer
 from georanker.hub import fetch, upload
 from georanker.localizing.calibration import Calibration, agreement
@@ -169,7 +170,7 @@ class Localizer:
             "candidates per photo": str(self.candidates),
         }
         card = model_card(self.provenance, parts, name or str(folder), self.calibration.photos)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        write_text(folder / "README.md", card)
         settings = {"version": FORMAT_VERSION, "candidates": self.candidates}
         told = {"calibration": self.calibration.to_dict(), "provenance": self.provenance.to_dict()}
         write_yaml(folder / CONFIG, {**settings, **told})

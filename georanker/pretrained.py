@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import yaml
 
 from georanker.config_error import explain
-from georanker.files import file_beside
+from georanker.files import write_text
 from georanker.hub import fetch
 from georanker.recorded import quiet_building, specification
 from georanker.types import GeorankerError
@@ -30,9 +30,8 @@ def save_backbone(backbone: Backbone, folder: Path) -> None:
 
 def write_yaml(path: Path, settings: Mapping[str, object]) -> None:
     """Write settings, whole or not at all."""
-    with file_beside(path) as part:
-        text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
-        part.write_text(text, encoding="utf-8")
+    text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    write_text(path, text)
 
 
 def read_yaml(path: Path) -> object:

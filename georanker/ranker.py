@@ -30,7 +30,7 @@ from georanker.metrics.median_error import MedianError
 from georanker.metrics.regret import Regret
 from georanker.pretrained import load_backbone, save_backbone
 from georanker.recorded import quiet_building
-from georanker.schedules import Schedule
+from georanker.schedules import Schedule, scheduled
 from georanker.types import CandidateList, GeorankerError, Localization, Photo, Place, RankingBatch
 
 ANSWERS = ("retrieved", "ranked", "oracle")
@@ -188,11 +188,7 @@ class Ranker(L.LightningModule):
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if not parameters:
             raise GeorankerError(f"{type(self.backbone).__name__} has nothing to train; use `test` or `predict`")
-        optimizer = self._optimizer(parameters)
-        if self._schedule is None:
-            return optimizer
-        schedule = self._schedule(optimizer, int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(self._optimizer(parameters), self._schedule, self.trainer)
 
 
 def ranking(scores: Tensor) -> Tensor:

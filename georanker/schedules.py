@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import lightning as L
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 Schedule = Callable[[Optimizer, int], LRScheduler]
 """Makes a schedule from the optimizer and the number of steps; it is stepped once a batch."""
+
+
+def scheduled(optimizer: Optimizer, schedule: Schedule | None, trainer: L.Trainer) -> OptimizerLRScheduler:
+    """Return what `configure_optimizers` returns: an optimizer, with its schedule over the trainer's steps if any."""
+    if schedule is None:
+        return optimizer
+    made = schedule(optimizer, int(trainer.estimated_stepping_batches))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": made, "interval": "step"}}
 
 
 class LinearDecay(LambdaLR):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import georanker
-from georanker.files import file_beside
+from georanker.files import write_json
 from georanker.types import GeorankerError
 
 if TYPE_CHECKING:
@@ -68,9 +68,3 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         return {"settings": dict(found["settings"]), "seconds": dict(found["seconds"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GeorankerError(f"{path}: cannot be read ({error}); delete it, or name another --run") from error
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a JSON file that people can read."""
-    with file_beside(path) as part:
-        part.write_text(json.dumps(content, indent=2) + "\n")

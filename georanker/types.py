@@ -31,6 +31,10 @@ class PhotoSource(Protocol):
         ...
 
 
+LIMITS = {"latitude": 90.0, "longitude": 180.0}
+"""Degrees that no place lies beyond, north or south, east or west."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A point of the Earth, WGS84, with the names it goes by.

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from georanker import candidates as room
+from georanker import rows
 from georanker.candidates import CandidatesFile, write_candidates
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
 
@@ -82,7 +82,7 @@ def same(one: CandidateList, two: CandidateList) -> bool:
 def test_what_is_written_is_read(
     written: list[CandidateList], group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_ROWS_A_GROUP", group)
+    monkeypatch.setattr(rows, "_ROWS_A_GROUP", group)
     path = tmp_path / "train.parquet"
     assert write_candidates(path, iter(written), "abc", tmp_path / "gallery") == len(written)
     found = CandidatesFile(path)
@@ -130,7 +130,7 @@ def test_other_processes_read_the_same(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_ROWS_A_GROUP", 10)
+    monkeypatch.setattr(rows, "_ROWS_A_GROUP", 10)
     written: list[int] = []
     write = pq.ParquetWriter.write_table
 

@@ -40,7 +40,7 @@ SEES: dict[str, set[str]] = {
     "callbacks": {"data", "report"},
     "verbs": {"checks", "data", "localizing", "metrics", "report", "retrievers", "stores", "training_lists"},
 }
-GROUND = {"types", "geodesy", "files", "discovery", "recorded", "hub"}
+GROUND = {"types", "geodesy", "files", "weights", "discovery", "recorded", "hub"}
 BEYOND: dict[str, set[str]] = {
     "losses": set(),
     "metrics": set(),
@@ -108,6 +108,14 @@ def test_nobody_imports_callbacks_or_configs() -> None:
         assert not imported(path) & {"callbacks", "configs"}, path
 
 
+def test_the_map_names_each_file_and_room() -> None:
+    (house,) = re.findall(r"```\n(georanker/\n.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    for path in (ROOT / "georanker").glob("[!_]*"):
+        if path.suffix == ".py" or (path / "__init__.py").exists():
+            assert path.name in house, path
+    assert all(f"  {room}/" in house for room in SEES if room != "callbacks")
+
+
 def test_types_and_geodesy_stand_on_the_ground() -> None:
     assert not imported(ROOT / "georanker/types.py")
     assert not imported(ROOT / "georanker/geodesy.py")
@@ -157,6 +165,13 @@ def test_data_never_runs_code() -> None:
     for path in MODULES:
         found = forbidden.findall(path.read_text())
         assert not found, f"{path}: {found}"
+
+
+def test_files_are_written_beside_their_place() -> None:
+    for path in SOURCES:
+        for line in path.read_text().splitlines():
+            if re.search(r'\.write_(text|bytes)\(|\.open\("[wax]', line):
+                assert re.search(r"\bpart\b", line), f"{path}: {line.strip()}"
 
 
 def test_import_is_light() -> None:

@@ -7,14 +7,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from georanker.backbones.ranking_collator import RankingCollator
-from georanker.files import file_beside
 from georanker.recorded import Recorded
-from georanker.types import GeorankerError, RankingBatch
+from georanker.types import RankingBatch
+from georanker.weights import read_weights, write_weights
 
 WEIGHTS = "backbone.safetensors"
 
@@ -31,8 +29,7 @@ class Backbone(Recorded, nn.Module, ABC):
 
     def save_weights(self, folder: Path) -> None:
         """Write the weights, as safetensors."""
-        with file_beside(folder / WEIGHTS) as part:
-            save_file({name: tensor.contiguous() for name, tensor in self.state_dict().items()}, part)
+        write_weights(folder / WEIGHTS, self)
 
     def load_weights(self, folder: Path) -> None:
         """Read what `save_weights` wrote.
@@ -40,12 +37,7 @@ class Backbone(Recorded, nn.Module, ABC):
         Raises:
             GeorankerError: the file is missing or broken, or its weights are not those of this backbone.
         """
-        try:
-            self.load_state_dict(load_file(folder / WEIGHTS))
-        except (OSError, SafetensorError) as error:
-            raise GeorankerError(f"{folder / WEIGHTS}: cannot be read ({error})") from error
-        except RuntimeError as error:
-            raise GeorankerError(f"{folder / WEIGHTS}: {' '.join(str(error).split())}") from error
+        read_weights(folder / WEIGHTS, self)
 
     @property
     def collator(self) -> RankingCollator:

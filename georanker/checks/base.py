@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import torch
 
 from georanker.geodesy import geodesic_km
-from georanker.types import Place
+from georanker.types import LIMITS, Place
 
 SHOWN = 5
 """Rows of a finding that are told; the others are counted."""
@@ -149,7 +149,7 @@ def found(
 
 def possible(places: np.ndarray) -> np.ndarray:
     """Return (N, 2) places with NaN for those that are not on the Earth."""
-    return np.where((np.abs(places) <= (90.0, 180.0)).all(1, keepdims=True), places, np.nan)
+    return np.where((np.abs(places) <= tuple(LIMITS.values())).all(1, keepdims=True), places, np.nan)
 
 
 def digest_codes(ids: pa.Array, looks: Mapping[str, Look]) -> np.ndarray:

@@ -184,17 +184,20 @@ class GeoDataModule(L.LightningDataModule, ABC):
         self.answered, self.left = 0, len(items)
         return self.loader(items, collator if lists is None else _KeepLists(collator))
 
-    def fingerprint(self, lists: CandidateTable) -> str:
-        """Return what tells these lists and their photos from others: a hash of the lists and of this data's settings.
+    def settings(self) -> dict[str, object]:
+        """Return the settings that photos and lists depend on.
 
         Paths are left out, so that data can move, and so is what only says how they are loaded.
         """
-        settings = {
+        return {
             name: value
             for name, value in self.hparams.items()
             if name not in ("batch_size", "num_workers", "seed") and isinstance(value, str | int | float | bool)
         }
-        told = json.dumps([type(self).__qualname__, settings, lists.fingerprint()], sort_keys=True)
+
+    def fingerprint(self, lists: CandidateTable) -> str:
+        """Return what tells these lists and their photos from others: a hash of them and of this data's settings."""
+        told = json.dumps([type(self).__qualname__, self.settings(), lists.fingerprint()], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from georanker.answers import SCHEMA, row
-from georanker.files import file_beside
+from georanker.files import file_beside, write_text
 from georanker.gazetteer import ATTRIBUTION
 from georanker.localizing.localized import Localized
 from georanker.localizing.localized_photos import LocalizedPhotos
@@ -172,5 +172,4 @@ def _position(place: Place) -> list[float]:
 
 
 def _write(path: Path, content: object) -> None:
-    with file_beside(path) as part:
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

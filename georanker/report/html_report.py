@@ -16,7 +16,7 @@ from string import Template
 import numpy as np
 
 import georanker
-from georanker.files import file_beside
+from georanker.files import write_text
 from georanker.gazetteer import ATTRIBUTION
 from georanker.metrics.inputs import RADII_KM, checked_radii
 from georanker.report.background import background_picture
@@ -99,8 +99,7 @@ def write_report(
         "plotly": get_plotlyjs(),
         "script": script,
     }
-    with file_beside(out) as part:
-        part.write_text(Template(page.joinpath("page.html").read_text("utf-8")).substitute(parts), "utf-8")
+    write_text(out, Template(page.joinpath("page.html").read_text("utf-8")).substitute(parts))
     return WrittenReport(figures, thumbnails.faults)
 
 

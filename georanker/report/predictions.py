@@ -19,7 +19,7 @@ from georanker.metrics.base import PlaceMetric
 from georanker.metrics.distance_accuracy import DistanceAccuracy
 from georanker.metrics.mean_error import MeanError
 from georanker.metrics.median_error import MedianError
-from georanker.types import GeorankerError
+from georanker.types import LIMITS, GeorankerError
 
 _COLUMNS = [name for name in SCHEMA.names if name != "error_km"]  # which is measured anew
 
@@ -90,10 +90,10 @@ class Predictions:
             (np.where(np.isnan(self.truths), 0.0, self.truths), rows, "true_"),
             (self.candidate_places, self.owners, "candidates' "),
         ):
-            for column, (name, limit) in enumerate((("latitude", 90), ("longitude", 180))):
+            for column, (name, limit) in enumerate(LIMITS.items()):
                 wrong = ~(np.abs(points[:, column]) <= limit)  # also true for NaN
                 value = points[wrong.argmax(), column]
-                refuse(wrong, owners, f"{of}{name} {value:.12g} is outside [-{limit}, {limit}] degrees")
+                refuse(wrong, owners, f"{of}{name} {value:.12g} is outside [-{limit:g}, {limit:g}] degrees")
 
     @cached_property
     def owners(self) -> np.ndarray:

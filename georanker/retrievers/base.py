@@ -10,17 +10,15 @@ from typing import ClassVar, Self
 
 import lightning as L
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from georanker.files import file_beside
 from georanker.hub import fetch
 from georanker.looks import MOST, looks
 from georanker.pretrained import build, read_yaml, write_yaml
 from georanker.recorded import Recorded, specification
 from georanker.retrievers.gallery import Gallery
 from georanker.types import CandidateList, GeorankerError, Photo, PhotoBatch
+from georanker.weights import read_weights, write_weights
 
 CONFIG, WEIGHTS = "retriever.yaml", "retriever.safetensors"
 
@@ -59,8 +57,7 @@ class Retriever(Recorded, L.LightningModule, ABC):
             GeorankerError: an argument cannot be written as YAML.
         """
         settings = specification(self, self.for_training)
-        with file_beside(folder / WEIGHTS) as part:
-            save_file({name: tensor.contiguous().clone() for name, tensor in self.state_dict().items()}, part)
+        write_weights(folder / WEIGHTS, self)
         write_yaml(folder / CONFIG, settings)
 
     @classmethod
@@ -76,12 +73,7 @@ class Retriever(Recorded, L.LightningModule, ABC):
         folder = fetch(source)
         path = folder / CONFIG
         retriever = build(path, cls, "retriever", {"retriever": read_yaml(path)}, "retriever")
-        try:
-            retriever.load_state_dict(load_file(folder / WEIGHTS))
-        except (OSError, SafetensorError) as error:
-            raise GeorankerError(f"{folder / WEIGHTS}: cannot be read ({error})") from error
-        except RuntimeError as error:
-            raise GeorankerError(f"{folder / WEIGHTS}: {' '.join(str(error).split())}") from error
+        read_weights(folder / WEIGHTS, retriever)
         return retriever.eval()
 
     @torch.inference_mode()

@@ -14,7 +14,7 @@ from georanker.encoders.base import ImageEncoder, LocationEncoder
 from georanker.hparams import live_arguments
 from georanker.retrievers.base import Retriever
 from georanker.retrievers.photo_collator import PhotoCollator
-from georanker.schedules import Schedule
+from georanker.schedules import Schedule, scheduled
 from georanker.types import GeorankerError, Photo, PhotoBatch
 
 
@@ -98,8 +98,4 @@ class ContrastiveRetriever(Retriever):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer, and its schedule if there is one."""
-        optimizer = self._optimizer(self.parameters())
-        if self._schedule is None:
-            return optimizer
-        schedule = self._schedule(optimizer, int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(self._optimizer(self.parameters()), self._schedule, self.trainer)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from georanker.files import folder_beside
 from georanker.looks import COUNT
-from georanker.types import Candidate, CandidateList, GeorankerError, Photo, PhotoSource, Place
+from georanker.types import LIMITS, Candidate, CandidateList, GeorankerError, Photo, PhotoSource, Place
 
 if TYPE_CHECKING:
     import faiss
@@ -191,7 +191,7 @@ class Gallery:
                 f"gallery {folder}: places.parquet has {sizes[0]} rows, embeddings.npy {sizes[1]} and "
                 f"location_embeddings.npy {sizes[2]}; build it again with `georanker index`"
             )
-        for name, limit in (("latitude", 90.0), ("longitude", 180.0)):
+        for name, limit in LIMITS.items():
             values = np.array(gallery._places[name], np.float64)  # None becomes NaN
             for row in np.flatnonzero(~(np.abs(values) <= limit))[:1]:
                 raise GeorankerError(

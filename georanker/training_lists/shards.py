@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from georanker.candidates import CandidatesFile, write_candidates
-from georanker.files import file_beside
+from georanker.files import write_json
 from georanker.types import CandidateList, GeorankerError
 
 OTHERWISE = "delete it to start anew, or name another --out"
@@ -45,8 +45,7 @@ class Shards:
         if found != self.origin and (found or any(self.folder.glob("*.parquet"))):
             raise GeorankerError(f"{self.folder}: {differing(found, self.origin)}; {OTHERWISE}")
         if found != self.origin:
-            with file_beside(self.folder / "origin.json") as part:
-                part.write_text(json.dumps(self.origin, indent=2) + "\n")
+            write_json(self.folder / "origin.json", self.origin)
         for number in range(len(self)):
             if self.path(number).exists() and not self._is_whole(number):
                 self.path(number).unlink(missing_ok=True)
@@ -92,8 +91,7 @@ class Shards:
         """
         if not self.are_mine():
             raise GeorankerError(f"{self.folder} was removed or changed by another run while this one wrote to it")
-        with file_beside(self.path(number).with_suffix(".json")) as part:
-            part.write_text(json.dumps(dict(counts)))
+        write_json(self.path(number).with_suffix(".json"), dict(counts))
         write_candidates(self.path(number), lists, retriever, gallery)
 
     def lists(self) -> Iterator[CandidateList]:

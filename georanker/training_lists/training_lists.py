@@ -184,14 +184,9 @@ class TrainingLists:
                 f"{self.related.path}: knows none of the {len(self.rows):,} photos of {self.split}, such as "
                 f"{self.photos[0].id}; write their ids as photo_id"
             )
-        settings = {
-            name: value
-            for name, value in self.data.hparams.items()
-            if name not in ("batch_size", "num_workers", "seed") and isinstance(value, str | int | float | bool)
-        }
         return {
             "format": FORMAT_VERSION,
-            "data": {**settings, "photos": photos.hexdigest()[:16]},
+            "data": {**self.data.settings(), "photos": photos.hexdigest()[:16]},
             "batch_size": self.data.batch_size,
             "retriever": self.retriever,
             "gallery": _fingerprint(self.gallery),

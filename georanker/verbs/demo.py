@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from georanker.files import file_beside
-from georanker.stages import Stages, write_json
+from georanker.files import file_beside, write_json
+from georanker.stages import Stages
 from georanker.types import GeorankerError
 from georanker.verbs.index import index
 from georanker.verbs.report import EARTH_CREDIT, run_radii

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from georanker.files import file_beside
+from georanker.files import file_beside, write_text
 from georanker.heads.base import Head
 from georanker.types import GeorankerError
 
@@ -146,8 +146,7 @@ def save_adapter(folder: Path, model: Any, head: Head, config: LoraConfig | None
     if config is not None:
         saved = copy.copy(config)
         saved.modules_to_save, saved.base_model_name_or_path = [_HEAD], model.name_or_path
-        with file_beside(folder / _CONFIG) as part:
-            part.write_text(json.dumps(saved.to_dict(), indent=2, default=sorted) + "\n", encoding="utf-8")
+        write_text(folder / _CONFIG, json.dumps(saved.to_dict(), indent=2, default=sorted) + "\n")
 
 
 def _parts(model: nn.Module, head: nn.Module, with_head: bool) -> list[tuple[str, nn.Parameter]]:
