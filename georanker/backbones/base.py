@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -45,6 +46,11 @@ class Backbone(Recorded, nn.Module, ABC):
     def collator(self) -> RankingCollator:
         """Makes the batches that `forward` reads; picklable, without weights."""
         return RankingCollator()
+
+    @property
+    def saved_names(self) -> Collection[str] | None:
+        """The names in `state_dict` that a checkpoint holds; None for all of them."""
+        return None
 
     def trainable(self, batch: RankingBatch) -> Tensor:
         """Return (B, K) bool, the candidates that may enter a loss: all real ones, unless some could not be read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,7 @@ from georanker.vlm.language import Prompts
 from georanker.vlm.language_model import LanguageModel
 from georanker.vlm.loading import load_model, load_processor, vision_digest
 from georanker.vlm.photo_tokens import PhotoReader
+from georanker.vlm.unread import Unread
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -126,6 +128,7 @@ class VLMBackbone(Backbone):
                 f"model {model}: its tokenizer lacks the token of photos, {photo_id}; see tokenizer.json"
             )
         self.reader = PhotoReader(self.processor, photo_id, min_pixels, max_pixels, self.store)
+        self.unread = Unread(self.model.config.get_text_config().max_position_embeddings)
         self.reencode_jpeg, self.reencode_query_jpeg = reencode_jpeg, reencode_query_jpeg
         self.score_dtype: torch.dtype = getattr(torch, score_dtype)
         self.language = LanguageModel(self.model, tokens_at_once, share)
@@ -134,15 +137,19 @@ class VLMBackbone(Backbone):
     @property
     def collator(self) -> RankingCollator:
         """Makes the prompts and reads the photos."""
-        context = self.model.config.get_text_config().max_position_embeddings
-        return VLMCollator(self.reader, self.prompt, context, self.reencode_jpeg, self.reencode_query_jpeg)
+        return VLMCollator(self.reader, self.prompt, self.unread.context, self.reencode_jpeg, self.reencode_query_jpeg)
 
     def trainable(self, batch: RankingBatch) -> Tensor:
-        """Return the candidates whose photos could be read."""
+        """Return the candidates that the model could be asked about."""
         return batch.mask & ~batch.inputs["unread"]
 
     def forward(self, batch: RankingBatch) -> Tensor:
-        """Return (B, K) float32 scores, NaN where a photo could not be read."""
+        """Return (B, K) float32 scores, NaN where a photo could not be read, or the prompt is too long.
+
+        Raises:
+            GeorankerError: the prompt is too long, in training; or none of the first photos could be read.
+        """
+        self.unread.check(batch, self.training)
         lengths = batch.inputs["lengths"]
         there = lengths > 0
         scores = torch.full(lengths.shape, float("nan"), device=lengths.device)
@@ -169,16 +176,10 @@ class VLMBackbone(Backbone):
             self.store.put(features, ordered, batch.inputs["counts"])
         return features
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return what is trained; the model's own weights stay where they came from."""
-        prefix = kwargs.get("prefix", "")
-        state: dict[str, Any] = super().state_dict(*args, **kwargs)
-        parameters = self.named_parameters()
-        trained = {name.replace(_SHARDED, "") for name, parameter in parameters if parameter.requires_grad}
-        for name in [name for name in state if name.startswith(prefix)]:
-            if name.removeprefix(prefix) not in trained:
-                del state[name]
-        return state
+    @property
+    def saved_names(self) -> Collection[str]:
+        """What is trained; the model's own weights stay where they came from."""
+        return {name.replace(_SHARDED, "") for name, weight in self.named_parameters() if weight.requires_grad}
 
     def save_weights(self, folder: Path) -> None:
         """Write the adapter and the head, as PEFT does."""
