@@ -146,6 +146,10 @@ WITHOUT = "a package that is not installed"
             "{query_photo} must be a part of its own, not inside 'see {query_photo}'",
         ),
         ({"tokens_at_once": 0}, "tokens_at_once must be at least 1, not 0"),
+        ({"max_pixels": -5}, "min_pixels and max_pixels must be at least 1, not -5"),
+        ({"min_pixels": 0}, "min_pixels and max_pixels must be at least 1, not 0"),
+        ({"min_pixels": 10000, "max_pixels": 5000}, "min_pixels, 10000, is above max_pixels, 5000; what is not set"),
+        ({"max_pixels": 100}, "min_pixels, 3136, is above max_pixels, 100; what is not set is the model's own"),
         ({"reencode_jpeg": 1000}, "the quality of a JPEG is 1 to 95, not 1000"),
         ({"adapter": "somewhere"}, "lora and adapter exclude each other: a saved adapter brings its own settings"),
         (
