@@ -122,7 +122,11 @@ class VLMBackbone(Backbone):
             self._arguments |= {"feature_cache": None}  # a folder of this machine, and nothing that changes a score
             digest = vision_digest(self.model, self.processor)
             self.store = FeatureStore(Path(feature_cache), int(feature_cache_gb * 1e9), digest)
-        photo_id = self.model.config.image_token_id
+        photo_id = getattr(self.model.config, "image_token_id", None)
+        if photo_id is None:
+            raise GeorankerError(
+                f"model {model}: its config has no image_token_id, which stands for a photo in a prompt"
+            )
         if self.processor.tokenizer.convert_ids_to_tokens(photo_id) is None:
             raise GeorankerError(
                 f"model {model}: its tokenizer lacks the token of photos, {photo_id}; see tokenizer.json"

@@ -6,18 +6,22 @@ import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 
+from georanker.backbones import vlm
 from georanker.backbones.vlm import VLMBackbone
 from georanker.heads.base import Head
 from georanker.heads.value_head import ValueHead
 from georanker.heads.yes_no_logit import YesNoLogit
 from georanker.ranker import Ranker
 from georanker.types import GeorankerError
+from georanker.vlm.loading import load_model
 from tests.tiny_vlms import FAMILIES
 from tests.vlm_world import NOT_SHARED, Album, awaken, scored, some_lists
 
@@ -151,3 +155,14 @@ def test_a_weight_that_the_model_lacks_is_named(tiny: Tiny, tmp_path: Path) -> N
     with pytest.raises(GeorankerError, match=f"^model {tmp_path}: 1 weights are missing .*q_proj") as told:
         VLMBackbone(str(tmp_path))
     assert "\n" not in str(told.value)
+
+
+def test_a_family_without_a_token_of_photos_is_told(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(*settings: Any) -> Any:
+        model = load_model(*settings)
+        model.config = SimpleNamespace(model_type="florence2")
+        return model
+
+    monkeypatch.setattr(vlm, "load_model", loaded)
+    with pytest.raises(GeorankerError, match=r"^model .*: its config has no image_token_id, which stands for a photo"):
+        VLMBackbone(str(tiny("llava")))
