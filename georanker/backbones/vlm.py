@@ -49,14 +49,15 @@ class VLMBackbone(Backbone):
         lora: the adapter to train; its target_modules are looked for in the language model alone. None for none.
         adapter: a folder or a hub's id with an adapter and a head that were trained before, as PEFT saves them.
         dtype: of the model's own weights; adapter and head are float32.
-        attention: transformers' implementation; flash_attention_2 needs the package flash-attn and a GPU.
+        attention: transformers' implementation; flash_attention_2 needs the package flash-attn and a GPU. With
+            `share` it reaches the vision tower alone, since the language model then attends by our own code.
         min_pixels: smaller photos are enlarged to this area; None for the model's own bound.
         max_pixels: larger photos are reduced to this area; None for the model's own bound.
         reencode_jpeg: quality of a round trip of the candidates' photos through JPEG, as the paper's code makes it;
             None for none.
         reencode_query_jpeg: the same for the photos that are asked about, which the paper's code does in training only.
         score_dtype: of the head's arithmetic, for comparison with scores that were made in bfloat16.
-        load_in_4bit: quantise the model's own weights; needs bitsandbytes. Not tested, for want of a GPU.
+        load_in_4bit: quantise the model's own weights; needs bitsandbytes. Not run on a GPU.
         gradient_checkpointing: compute the layers again in the backward pass, which saves memory and costs time.
         trust_remote_code: let code run that lies beside the model.
         tokens_at_once: prompts are run together up to so many tokens.
