@@ -64,11 +64,12 @@ class PredictionWriter(Callback):
         self._photo_ids = lists.photo_ids
         limit = trainer.limit_predict_batches
         self._trial = isinstance(limit, int) or limit != 1.0
-        weights = trainer.strategy.lightning_module_state_dict()  # of all processes, if it is spread over them
+        saved = {"state_dict": trainer.strategy.lightning_module_state_dict()}  # of all processes, if spread over them
+        pl_module.on_save_checkpoint(saved)  # leaves out what is not trained
         origin = {"ranker": "", "photos": ""}
         left: list[int] | str = []
         if trainer.is_global_zero:
-            ranker = fingerprint(pl_module, weights, str(trainer.precision))
+            ranker = fingerprint(pl_module, saved["state_dict"], str(trainer.precision))
             origin = {"ranker": ranker, "photos": _data(trainer).fingerprint(lists)}
         origin = trainer.strategy.broadcast(origin)
         parts = AnswerParts(self._target.with_suffix(".trial" if self._trial else ".parts"), origin)

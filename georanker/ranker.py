@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,8 @@ class Ranker(L.LightningModule):
         # Lightning moves what is registered; the typed views above are for us.
         self.all_metrics = nn.ModuleList(metric for _, metric in self._metrics())
         self._saw_nan = False
+        self._unread: Tensor | int = 0
+        self._asked: Tensor | int = 0
         self._optimizer = optimizer
         self._schedule = schedule
 
@@ -113,6 +116,14 @@ class Ranker(L.LightningModule):
         """
         return cls(load_backbone(source)).eval()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out what the backbone need not save; not in `state_dict`, which FSDP gathers and wants whole."""
+        names = self.backbone.saved_names
+        if names is not None:
+            kept = {f"backbone.{name}" for name in names}
+            state = checkpoint["state_dict"]
+            checkpoint["state_dict"] = {n: state[n] for n in state if n in kept or not n.startswith("backbone.")}
+
     @classmethod
     def load_from_checkpoint(cls, *args: Any, **kwargs: Any) -> Self:
         """Build a ranker from a checkpoint of the command line; see Lightning."""
@@ -144,7 +155,12 @@ class Ranker(L.LightningModule):
 
     def predict_step(self, batch: RankingBatch, batch_idx: int) -> list[Localization]:
         """Return the answer for each photo of a batch that carries its lists."""
+        self._tally(batch)
         return _localizations(batch, self(batch))
+
+    def on_predict_epoch_end(self) -> None:
+        """Tell what could not be read."""
+        self._tell_unread()
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the epoch."""
@@ -156,6 +172,7 @@ class Ranker(L.LightningModule):
 
     def _count(self, batch: RankingBatch) -> Tensor:
         _require_truth(batch)
+        self._tally(batch)
         scores: Tensor = self(batch)
         for list_metric in self.list_metrics:
             list_metric.update(scores, batch.distances_km, batch.mask)
@@ -170,7 +187,19 @@ class Ranker(L.LightningModule):
                 place_metric.update(places, batch.truth)
         return scores
 
+    def _tally(self, batch: RankingBatch) -> None:
+        self._unread = self._unread + (batch.mask & ~self.backbone.trainable(batch)).sum()
+        self._asked = self._asked + batch.mask.sum()
+
+    def _tell_unread(self) -> None:
+        unread, asked = int(self._unread), int(self._asked)
+        self._unread, self._asked = 0, 0
+        if unread:  # each process of its own photos: one without any predicts nothing
+            told = "%s of %s candidates could not be read and rank last; the warnings say why"
+            logging.getLogger("georanker").warning(told, f"{unread:,}", f"{asked:,}")
+
     def _log_figures(self, stage: str) -> None:
+        self._tell_unread()
         for prefix, metric in self._metrics():
             figures = metric.named(metric.compute())
             self.log_dict({f"{stage}/{prefix}{name}": figure.float() for name, figure in figures.items()})

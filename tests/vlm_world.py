@@ -74,10 +74,10 @@ def paper_turn(found: CandidateList, candidate: Candidate) -> Turn:
         return f"latitude: {place.latitude}, longitude: {place.longitude}, {' '.join(names)}"
 
     here = candidate.place
-    was_guessed = candidate.photo is None and not (here.city or here.state or here.country)
-    place = f"latitude: {here.latitude}, longitude: {here.longitude}" if was_guessed else where(here)
+    guessed = candidate.source == "generated"
+    place = f"latitude: {here.latitude}, longitude: {here.longitude}" if guessed else where(here)
     turn: list[str | Photo] = [found.photo, f"How far is this place from {place}?"]
-    if candidate.photo is not None:
+    if candidate.photo is not None and not guessed:
         turn.append(candidate.photo)
     if found.negatives:
         turn.append("Negative examples: " + "; ".join(where(negative.place) for negative in found.negatives))

@@ -44,6 +44,11 @@ class Backbone(Recorded, nn.Module, ABC):
         """Makes the batches that `forward` reads; picklable, without weights."""
         return RankingCollator()
 
+    @property
+    def saved_names(self) -> Collection[str] | None:
+        """The names in `state_dict` that a checkpoint holds; None for all of them."""
+        return None
+
     def trainable(self, batch: RankingBatch) -> Tensor:
         """Return (B, K) bool, the candidates that may enter a loss: all real ones, unless some could not be read."""
         return batch.mask

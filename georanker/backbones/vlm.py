@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,7 @@ from georanker.vlm.language import Prompts
 from georanker.vlm.language_model import LanguageModel
 from georanker.vlm.loading import digest, load_model, load_processor
 from georanker.vlm.photo_reader import PhotoReader
+from georanker.vlm.unread import Unread
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -48,14 +50,15 @@ class VLMBackbone(Backbone):
         lora: the adapter to train; its target_modules are looked for in the language model alone. None for none.
         adapter: a folder or a hub's id with an adapter and a head that were trained before, as PEFT saves them.
         dtype: of the model's own weights; adapter and head are float32.
-        attention: transformers' implementation; flash_attention_2 needs the package flash-attn and a GPU.
+        attention: transformers' implementation; flash_attention_2 needs the package flash-attn and a GPU. With
+            `share` it reaches the vision tower alone, since the language model then attends by our own code.
         min_pixels: smaller photos are enlarged to this area; None for the model's own bound.
         max_pixels: larger photos are reduced to this area; None for the model's own bound.
         reencode_jpeg: quality of a round trip of the candidates' photos through JPEG, as the paper's code makes it;
             None for none.
         reencode_query_jpeg: the same for the photos that are asked about, which the paper's code does in training only.
         score_dtype: of the head's arithmetic, for comparison with scores that were made in bfloat16.
-        load_in_4bit: quantise the model's own weights; needs bitsandbytes. Not tested, for want of a GPU.
+        load_in_4bit: quantise the model's own weights; needs bitsandbytes. Not run on a GPU.
         gradient_checkpointing: compute the layers again in the backward pass, which saves memory and costs time.
         trust_remote_code: let code run that lies beside the model.
         tokens_at_once: prompts are run together up to so many tokens.
@@ -135,12 +138,17 @@ class VLMBackbone(Backbone):
             self._arguments |= {"feature_cache": None}  # a folder of this machine, and nothing that changes a score
             tower = digest(self.model, self.processor, without=self.model.get_decoder())
             self.store = FeatureStore(Path(feature_cache), int(feature_cache_gb * 1e9), tower)
-        photo_id = self.model.config.image_token_id
+        photo_id = getattr(self.model.config, "image_token_id", None)
+        if photo_id is None:
+            raise GeorankerError(
+                f"model {model}: its config has no image_token_id, which stands for a photo in a prompt"
+            )
         if self.processor.tokenizer.convert_ids_to_tokens(photo_id) is None:
             raise GeorankerError(
                 f"model {model}: its tokenizer lacks the token of photos, {photo_id}; see tokenizer.json"
             )
         self.reader = PhotoReader(self.processor, photo_id, min_pixels, max_pixels, self.store)
+        self.unread = Unread(self.model.config.get_text_config().max_position_embeddings)
         self.reencode_jpeg, self.reencode_query_jpeg = reencode_jpeg, reencode_query_jpeg
         self.score_dtype: torch.dtype = getattr(torch, score_dtype)
         self.language = LanguageModel(self.model, tokens_at_once, share)
@@ -149,15 +157,19 @@ class VLMBackbone(Backbone):
     @property
     def collator(self) -> RankingCollator:
         """Makes the prompts and reads the photos."""
-        context = self.model.config.get_text_config().max_position_embeddings
-        return VLMCollator(self.reader, self.prompt, context, self.reencode_jpeg, self.reencode_query_jpeg)
+        return VLMCollator(self.reader, self.prompt, self.unread.context, self.reencode_jpeg, self.reencode_query_jpeg)
 
     def trainable(self, batch: RankingBatch) -> Tensor:
-        """Return the candidates whose photos could be read."""
+        """Return the candidates that the model could be asked about."""
         return batch.mask & ~batch.inputs["unread"]
 
     def forward(self, batch: RankingBatch) -> Tensor:
-        """Return (B, K) float32 scores, NaN where a photo could not be read."""
+        """Return (B, K) float32 scores, NaN where a photo could not be read, or the prompt is too long.
+
+        Raises:
+            GeorankerError: the prompt is too long, in training; or none of the first photos could be read.
+        """
+        self.unread.check(batch, self.training)
         lengths = batch.inputs["lengths"]
         there = lengths > 0
         scores = torch.full(lengths.shape, float("nan"), device=lengths.device)
@@ -187,16 +199,10 @@ class VLMBackbone(Backbone):
             self.store.put(features, ordered, batch.inputs["counts"])
         return features
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return what is trained; the model's own weights stay where they came from."""
-        prefix = kwargs.get("prefix", "")
-        state: dict[str, Any] = super().state_dict(*args, **kwargs)
-        parameters = self.named_parameters()
-        trained = {name.replace(_SHARDED, "") for name, parameter in parameters if parameter.requires_grad}
-        for name in [name for name in state if name.startswith(prefix)]:
-            if name.removeprefix(prefix) not in trained:
-                del state[name]
-        return state
+    @property
+    def saved_names(self) -> Collection[str]:
+        """What is trained; the model's own weights stay where they came from."""
+        return {name.replace(_SHARDED, "") for name, weight in self.named_parameters() if weight.requires_grad}
 
     def save_weights(self, folder: Path) -> None:
         """Write the adapter and the head, as PEFT does."""

@@ -26,8 +26,10 @@ class VLMCollator(RankingCollator):
 
     - `ids` (B, K, S): tokens, 0 after the end;
     - `rows` (B, K, S): which of the T features stands there, -1 for text;
-    - `lengths` (B, K): 0 in padding, and where a photo could not be read;
+    - `lengths` (B, K): 0 in padding, and where a photo could not be read or the prompt is too long;
     - `unread` (B, K): True there;
+    - `too_long` (B, K): the length of a prompt that is longer than the model's context, else 0;
+    - `pictured` (B, K): whether the candidate has a photo;
     - `counts` (P,): the tokens of each of the P photos;
     - `photo<i>.<name>`: the inputs of the vision tower for photo i.
 
@@ -57,25 +59,23 @@ class VLMCollator(RankingCollator):
         A photo that cannot be read is told in a warning, and its candidate gets no prompt.
 
         Raises:
-            GeorankerError: a prompt is longer than the model's context.
+            GeorankerError: a photo has no source.
         """
         asked = [[self._asked(found, candidate) for candidate in found.candidates] for found in lists]
         photos = _Photos(self.reader, [photo for row in asked for _, shown in row for photo in shown])
-        prompts = [
-            [
-                self._prompt(found, candidate, *some, photos)
-                for candidate, some in zip(found.candidates, row, strict=True)
-            ]
-            for found, row in zip(lists, asked, strict=True)
-        ]
-        longest = max((len(prompt.ids) for row in prompts for prompt in row if prompt), default=0)
+        prompts = [[self._prompt(parts, shown, photos) for parts, shown in row] for row in asked]
+        sizes = [len(prompt.ids) for row in prompts for prompt in row if prompt]
+        longest = max((size for size in sizes if size <= self.context), default=0)
         shape = (len(lists), max(map(len, lists)))
         ids, rows = torch.zeros(*shape, longest, dtype=torch.long), torch.full((*shape, longest), -1)
-        lengths, unread = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.bool)
+        lengths, too_long = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
+        unread, pictured = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
         for b, row in enumerate(prompts):
             for k, prompt in enumerate(row):
-                if prompt is None:
+                pictured[b, k] = lists[b].candidates[k].photo is not None
+                if prompt is None or len(prompt.ids) > self.context:
                     unread[b, k] = True
+                    too_long[b, k] = len(prompt.ids) if prompt else 0
                     continue
                 lengths[b, k] = len(prompt.ids)
                 ids[b, k, : len(prompt.ids)] = torch.tensor(prompt.ids)
@@ -84,7 +84,8 @@ class VLMCollator(RankingCollator):
         tensors = {
             f"photo{i}.{name}": tensor for i, photo in enumerate(photos.read) for name, tensor in photo.tensors.items()
         }
-        return {"ids": ids, "rows": rows, "lengths": lengths, "unread": unread, "counts": counts, **tensors}
+        told = {"unread": unread, "too_long": too_long, "pictured": pictured}
+        return {"ids": ids, "rows": rows, "lengths": lengths, "counts": counts, **told, **tensors}
 
     def gallery_photos(self, found: CandidateList) -> list[Photo]:
         """Return the photos that the prompts show beside the one that is asked about."""
@@ -97,6 +98,12 @@ class VLMCollator(RankingCollator):
             candidate = replace(candidate, photo=replace(candidate.photo))  # told apart by which object it is
         parts = self.prompt.parts(found, candidate)
         shown = [part for part in parts if isinstance(part, Photo)]
+        for photo in shown:
+            if photo.source is None:  # a setting, and not a broken file
+                raise GeorankerError(
+                    f"photo {photo.id}: no source holds its bytes; set data.photos, and data.gallery_photos if the "
+                    "photos of candidates lie elsewhere"
+                )
         return parts, [
             PhotoAsked(
                 photo,
@@ -107,25 +114,11 @@ class VLMCollator(RankingCollator):
             for photo in shown
         ]
 
-    def _prompt(
-        self,
-        found: CandidateList,
-        candidate: Candidate,
-        parts: Sequence[Part],
-        shown: Sequence[PhotoAsked],
-        photos: _Photos,
-    ) -> PromptTokens | None:
+    def _prompt(self, parts: Sequence[Part], shown: Sequence[PhotoAsked], photos: _Photos) -> PromptTokens | None:
+        """Return the tokens of a prompt, None if one of its photos could not be read."""
         read = [photos.found[photo.key] for photo in shown]
         there = [each for each in read if each is not None]
-        if len(there) < len(read):
-            return None
-        prompt = self.tokenize(parts, there)
-        if len(prompt.ids) > self.context:
-            raise GeorankerError(
-                f"photo {found.photo.id}: the prompt about {candidate.place} has {len(prompt.ids)} tokens, but the "
-                f"model takes {self.context}; set a smaller max_pixels, or a prompt with fewer negatives"
-            )
-        return prompt
+        return self.tokenize(parts, there) if len(there) == len(read) else None
 
 
 class _Photos:

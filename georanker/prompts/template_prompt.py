@@ -26,7 +26,7 @@ class TemplatePrompt(Prompt):
 
     Args:
         parts: in order.
-        guessed_parts: for a candidate without photo and names, which a language model has guessed; None for the same.
+        guessed_parts: for a candidate that a language model has guessed, whose source is generated; None for the same.
         negative: one of the `{negatives}`, with the fields of a place.
         separator: between two negatives.
 
@@ -67,7 +67,7 @@ class TemplatePrompt(Prompt):
 
     def parts(self, found: CandidateList, candidate: Candidate) -> tuple[Part, ...]:
         """Return the filled templates."""
-        guessed = candidate.photo is None and not candidate.place.names
+        guessed = candidate.source == "generated"
         fields = _fields(candidate.place)
         fields["negatives"] = self.separator.join(_filled(self.negative, _fields(n.place)) for n in found.negatives)
         photos = {"{query_photo}": found.photo, "{candidate_photo}": candidate.photo}

@@ -107,7 +107,7 @@ def read_config(folder: Path) -> LoraConfig:
         raise GeorankerError(f"adapter {folder}: its {_CONFIG} cannot be used ({error})") from error
 
 
-def load_adapter(folder: Path, model: nn.Module, head: Head) -> None:
+def load_adapter(folder: Path, model: Any, head: Head) -> None:
     """Read the weights of an adapter and of its head.
 
     Args:
@@ -116,7 +116,8 @@ def load_adapter(folder: Path, model: nn.Module, head: Head) -> None:
         head: scores hidden states; the file must hold it, unless it means something without.
 
     Raises:
-        GeorankerError: the file is missing or broken, or its weights are not those of this model; they are listed.
+        GeorankerError: the file is missing or broken, or its weights are not numbers or not those of this model; they
+            are listed.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -126,9 +127,10 @@ def load_adapter(folder: Path, model: nn.Module, head: Head) -> None:
     except (OSError, SafetensorError) as error:
         raise GeorankerError(f"adapter {folder}: its {_WEIGHTS} cannot be read ({error})") from error
     wanted = dict(_parts(model, head, head.starts_random or any(_HEAD in key for key in saved)))
+    outside = _outside(model)
     found: dict[str, Tensor] = {}
     for key, tensor in saved.items():
-        name = _name_in(wanted, key)
+        name = _name_in(wanted, key, outside)
         found[key if name in found else name] = tensor
     _check(folder, wanted, found)
     with torch.no_grad():
@@ -160,14 +162,24 @@ def _is_adapter(name: str) -> bool:
     return ".lora_" in name
 
 
-def _name_in(wanted: Mapping[str, nn.Parameter], key: str) -> str:
+def _outside(model: Any) -> set[str]:
+    """Return the words in names of parts that are not on the way to the language model, such as vision_tower."""
+    names = {module: name for name, module in model.named_modules()}
+    language = names[model.get_decoder()]
+    outside = {word for name in names.values() if not name.startswith(language) for word in name.split(".")}
+    return outside - {"", *language.split(".")}
+
+
+def _name_in(wanted: Mapping[str, nn.Parameter], key: str, outside: set[str]) -> str:
     """Return our name of a weight in a file; versions of transformers place the language model differently."""
     name = key.removeprefix(_PREFIX).replace(".modules_to_save.default.", ".").replace(".default.", ".")
     if name.endswith("lora_magnitude_vector"):
         name += ".weight"  # peft writes DoRA's without
     if name in wanted:
         return name
-    tail = name.partition("layers.")[2]
+    place, _, tail = name.partition("layers.")
+    if not outside.isdisjoint(place.split(".")):
+        return name
     ours = [other for other in wanted if tail and other.endswith(f".layers.{tail}")]
     return ours[0] if len(ours) == 1 else name
 
@@ -182,6 +194,7 @@ def _check(folder: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tenso
         "missing": [name for name in wanted if name not in found],
         "unexpected": [name for name in found if name not in wanted],
         "of another shape": shapes,
+        "not finite": [name for name, tensor in found.items() if not tensor.isfinite().all()],
     }
     told = [f"{len(names)} {what}: {_listed(names)}" for what, names in problems.items() if names]
     if told:

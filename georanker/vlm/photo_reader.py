@@ -34,6 +34,9 @@ class PhotoReader:
         min_pixels: smaller photos are enlarged to this area; None for the model's own bound.
         max_pixels: larger photos are reduced to this area; None for the model's own bound.
         store: keeps features of photos that come again; None for none.
+
+    Raises:
+        ValueError: a bound is below 1, or the lower one above the upper one.
     """
 
     processor: Any
@@ -43,11 +46,17 @@ class PhotoReader:
     store: FeatureStore | None = None
 
     def __post_init__(self) -> None:
-        size = self.processor.image_processor.size
+        given = {"shortest_edge": self.min_pixels, "longest_edge": self.max_pixels}
+        bounds = {name: pixels for name, pixels in given.items() if pixels is not None}
+        for pixels in bounds.values():
+            if pixels < 1:
+                raise ValueError(f"min_pixels and max_pixels must be at least 1, not {pixels}")
         if self._has_bounds:
-            bounds = {"shortest_edge": self.min_pixels, "longest_edge": self.max_pixels}
-            changed = {name: pixels for name, pixels in bounds.items() if pixels is not None}
-            self.processor.image_processor.size = {**dict(size), **changed}
+            bounds = {**dict(self.processor.image_processor.size), **bounds}
+            self.processor.image_processor.size = bounds
+        low, high = bounds.get("shortest_edge"), bounds.get("longest_edge")
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"min_pixels, {low}, is above max_pixels, {high}; what is not set is the model's own")
 
     @property
     def _has_bounds(self) -> bool:

@@ -6,18 +6,22 @@ import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
+from transformers import PretrainedConfig
 
+from georanker.backbones import vlm
 from georanker.backbones.vlm import VLMBackbone
 from georanker.heads.base import Head
 from georanker.heads.value_head import ValueHead
 from georanker.heads.yes_no_logit import YesNoLogit
 from georanker.ranker import Ranker
 from georanker.types import GeorankerError
+from georanker.vlm.loading import load_model
 from tests.tiny_vlms import FAMILIES
 from tests.vlm_world import NOT_SHARED, Album, awaken, scored, some_lists
 
@@ -35,6 +39,13 @@ def backbone_of(ranker: Ranker) -> VLMBackbone:
     return ranker.backbone
 
 
+def saved_state(ranker: Ranker) -> dict[str, torch.Tensor]:
+    """Return what a checkpoint holds of a ranker."""
+    checkpoint = {"state_dict": ranker.state_dict()}
+    ranker.on_save_checkpoint(checkpoint)
+    return checkpoint["state_dict"]
+
+
 PARTS: list[tuple[str, type[Head], bool]] = [
     *((family, ValueHead, True) for family in FAMILIES),
     ("qwen2_vl", ValueHead, False),
@@ -48,7 +59,7 @@ def test_a_state_holds_adapter_and_head_and_comes_back(
     family: str, head: type[Head], with_lora: bool, tiny: Tiny
 ) -> None:
     one, other = (ranker(tiny(family), seed, with_lora, head()) for seed in (0, 1))
-    state = one.state_dict()
+    state = saved_state(one)
     learning = {name for name, weight in one.named_parameters() if weight.requires_grad}
     assert state.keys() == learning
     assert all(".lora_" in name or name == "backbone.head.weight" for name in state)
@@ -62,8 +73,8 @@ def test_a_state_holds_adapter_and_head_and_comes_back(
 
 def test_a_state_that_lacks_a_trained_weight_is_refused(tiny: Tiny) -> None:
     one = ranker(tiny("qwen2_vl"), 0)
-    for name in one.state_dict():
-        state = one.state_dict()
+    for name in saved_state(one):
+        state = saved_state(one)
         del state[name]
         with pytest.raises(RuntimeError, match=rf'Missing key\(s\) in state_dict: "{name}"\. $'):
             one.load_state_dict(state)
@@ -72,7 +83,7 @@ def test_a_state_that_lacks_a_trained_weight_is_refused(tiny: Tiny) -> None:
 def test_a_state_with_a_weight_of_its_own_is_refused(tiny: Tiny) -> None:
     one = ranker(tiny("qwen2_vl"), 0)
     with pytest.raises(RuntimeError, match="Unexpected key"):
-        one.load_state_dict({**one.state_dict(), "backbone.another.weight": torch.ones(1)})
+        one.load_state_dict({**saved_state(one), "backbone.another.weight": torch.ones(1)})
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "gemma3"])
@@ -144,3 +155,14 @@ def test_a_weight_that_the_model_lacks_is_named(tiny: Tiny, tmp_path: Path) -> N
     with pytest.raises(GeorankerError, match=f"^model {tmp_path}: 1 weights are missing .*q_proj") as told:
         VLMBackbone(str(tmp_path))
     assert "\n" not in str(told.value)
+
+
+def test_a_family_without_a_token_of_photos_is_told(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(*settings: Any) -> Any:
+        model = load_model(*settings)
+        model.config = PretrainedConfig()
+        return model
+
+    monkeypatch.setattr(vlm, "load_model", loaded)
+    with pytest.raises(GeorankerError, match=r"^model .*: its config has no image_token_id, which stands for a photo"):
+        VLMBackbone(str(tiny("llava")))

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from transformers import AutoConfig
 
 from georanker.backbones.vlm_collator import VLMCollator
 from georanker.prompts.template_prompt import TemplatePrompt
-from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
+from georanker.types import Candidate, CandidateList, Photo, Place
 from georanker.vlm.loading import load_processor
 from georanker.vlm.photo_reader import PhotoReader
+from tests.conftest import ROOT
 from tests.tiny_vlms import FAMILIES, stock_processor, tiny_vlm
 from tests.vlm_world import Album, some_lists, token_ids
 
@@ -29,25 +31,28 @@ ALBUM = Album()
 PARIS, PERU = Place(48.8566, 2.3522, "Paris", "Île-de-France", "France"), Place(-13.1631, -72.545, country="Peru")
 NAMELESS = Place(12.0, -3.5)
 NEGATIVES = (Candidate(PERU), Candidate(NAMELESS), Candidate(Place(0.5, 179.25, city="Suva")))
+GUESS = Candidate(NAMELESS, source="generated")
 CANDIDATE = ALBUM.photo("candidate")
-ASKED = "How far is this place from latitude: {latitude}, longitude: {longitude}?"
 PAPER = TemplatePrompt()
-SHORT = TemplatePrompt(["{query_photo}", ASKED, "{candidate_photo}"], None)
-SHARED_FIRST = TemplatePrompt(["{query_photo}", "Negative examples: {negatives}", ASKED, "{candidate_photo}"], None)
+
+
+def configured(name: str) -> TemplatePrompt:
+    """Return a prompt of configs/prompt."""
+    settings = yaml.safe_load((ROOT / f"configs/prompt/{name}.yaml").read_text(encoding="utf-8"))
+    return TemplatePrompt(**settings["init_args"])
+
 
 VARIANTS: dict[str, tuple[TemplatePrompt, Candidate, tuple[Candidate, ...]]] = {
-    "paper": (PAPER, Candidate(PARIS, photo=CANDIDATE), NEGATIVES),
     "paper, some names missing": (PAPER, Candidate(PERU, photo=CANDIDATE), NEGATIVES),
     "paper, all names missing": (PAPER, Candidate(NAMELESS, photo=CANDIDATE), NEGATIVES),
     "paper, no photo": (PAPER, Candidate(PARIS), NEGATIVES),
-    "paper, generated": (PAPER, Candidate(NAMELESS), NEGATIVES),
+    "paper, neither photo nor names": (PAPER, Candidate(NAMELESS), NEGATIVES),
     "paper, without negatives": (PAPER, Candidate(PARIS, photo=CANDIDATE), ()),
-    "paper, generated, without negatives": (PAPER, Candidate(NAMELESS), ()),
-    "short": (SHORT, Candidate(PARIS, photo=CANDIDATE), NEGATIVES),
-    "short, generated": (SHORT, Candidate(NAMELESS), ()),
-    "shared first": (SHARED_FIRST, Candidate(PARIS, photo=CANDIDATE), NEGATIVES),
-    "shared first, generated": (SHARED_FIRST, Candidate(NAMELESS), NEGATIVES),
+    "paper, generated, without negatives": (PAPER, GUESS, ()),
 }
+for path in sorted((ROOT / "configs/prompt").glob("*.yaml")):
+    VARIANTS[path.stem] = configured(path.stem), Candidate(PARIS, photo=CANDIDATE), NEGATIVES
+    VARIANTS[f"{path.stem}, generated"] = configured(path.stem), GUESS, NEGATIVES
 
 
 def collator(folder: Path, prompt: TemplatePrompt = PAPER, context: int = 4096) -> VLMCollator:
@@ -96,18 +101,25 @@ def test_what_is_pinned_is_qwens_layout() -> None:
         "Negative examples: latitude: -13.1631, longitude: -72.545, Peru; latitude: 12.0, longitude: -3.5, ; "
         "latitude: 0.5, longitude: 179.25, Suva"
     )
+    paris = f"{query}{asked}48.8566, longitude: 2.3522, Paris Île-de-France France?"
+    guess = f"{query}{asked}12.0, longitude: -3.5?"
     inner = {
-        "paper": f"{query}{asked}48.8566, longitude: 2.3522, Paris Île-de-France France?{candidate}{negatives}",
         "paper, some names missing": f"{query}{asked}-13.1631, longitude: -72.545, Peru?{candidate}{negatives}",
         "paper, all names missing": f"{query}{asked}12.0, longitude: -3.5, ?{candidate}{negatives}",
-        "paper, no photo": f"{query}{asked}48.8566, longitude: 2.3522, Paris Île-de-France France?{negatives}",
-        "paper, generated": f"{query}{asked}12.0, longitude: -3.5?{negatives}",
-        "paper, without negatives": f"{query}{asked}48.8566, longitude: 2.3522, Paris Île-de-France France?{candidate}",
-        "paper, generated, without negatives": f"{query}{asked}12.0, longitude: -3.5?",
+        "paper, no photo": f"{paris}{negatives}",
+        "paper, neither photo nor names": f"{query}{asked}12.0, longitude: -3.5, ?{negatives}",
+        "paper, without negatives": f"{paris}{candidate}",
+        "paper, generated, without negatives": guess,
+        "georanker": f"{paris}{candidate}{negatives}",
+        "georanker, generated": f"{guess}{negatives}",
         "short": f"{query}{asked}48.8566, longitude: 2.3522?{candidate}",
-        "short, generated": f"{query}{asked}12.0, longitude: -3.5?",
-        "shared first": f"{query}{negatives}{asked}48.8566, longitude: 2.3522?{candidate}",
-        "shared first, generated": f"{query}{negatives}{asked}12.0, longitude: -3.5?",
+        "short, generated": guess,
+        "shared_first": f"{query}{negatives}. {paris.removeprefix(query)}{candidate}",
+        "shared_first, generated": f"{query}{negatives}. {guess.removeprefix(query)}",
+        "without_candidate_photos": f"{paris}{negatives}",
+        "without_candidate_photos, generated": f"{guess}{negatives}",
+        "without_negatives": f"{paris}{candidate}",
+        "without_negatives, generated": guess,
     }
     pinned = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
     assert {name: entry["text"] for name, entry in pinned.items()} == {
@@ -209,15 +221,6 @@ def test_a_city_named_like_a_special_token_is_scored_like_any_other(tiny: Tiny) 
     )
     for name, tensor in usual.inputs.items():
         assert odd.inputs[name].equal(tensor), name
-
-
-def test_a_prompt_longer_than_the_context_is_told(tiny: Tiny) -> None:
-    lists = some_lists(ALBUM)
-    longest = max(map(len, token_ids(collator(tiny("llava"))(lists))))
-    collator(tiny("llava"), context=longest)(lists)
-    said = rf"^photo query: the prompt about .* has {longest} tokens, but the model takes {longest - 1}; set a smaller"
-    with pytest.raises(GeorankerError, match=said):
-        collator(tiny("llava"), context=longest - 1)(lists)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ QUERY, OTHER = Photo("query"), Photo("other")
 some = settings(deadline=None, derandomize=True, max_examples=60)
 words = st.text(max_size=8)
 places = st.builds(Place, st.floats(-90, 90), st.floats(-180, 180), words, words, words)
-candidates = st.builds(Candidate, places, photo=st.sampled_from([None, OTHER]))
+sources = st.sampled_from(["retrieved", "generated"])
+candidates = st.builds(Candidate, places, photo=st.sampled_from([None, OTHER]), source=sources)
 lists = st.builds(CandidateList, st.just(QUERY), st.tuples(candidates), st.lists(candidates, max_size=3).map(tuple))
 
 
@@ -42,16 +43,18 @@ def test_the_papers_prompt_in_full() -> None:
 
 
 @pytest.mark.parametrize(
-    ("photo", "city", "ending"),
+    ("photo", "city", "source", "ending"),
     [
-        (OTHER, "", "longitude: 2.5, ?"),  # retrieved, of a place without names
-        (None, "", "longitude: 2.5?"),  # guessed
-        (OTHER, "Lyon", "longitude: 2.5, Lyon?"),
-        (None, "Lyon", "longitude: 2.5, Lyon?"),
+        (OTHER, "", "retrieved", "longitude: 2.5, ?"),
+        (None, "", "retrieved", "longitude: 2.5, ?"),
+        (OTHER, "Lyon", "retrieved", "longitude: 2.5, Lyon?"),
+        (None, "Lyon", "retrieved", "longitude: 2.5, Lyon?"),
+        (None, "", "generated", "longitude: 2.5?"),
+        (None, "Lyon", "generated", "longitude: 2.5?"),
     ],
 )
-def test_how_the_question_ends(photo: Photo | None, city: str, ending: str) -> None:
-    candidate = Candidate(Place(1.5, 2.5, city=city), photo=photo)
+def test_how_the_question_ends(photo: Photo | None, city: str, source: str, ending: str) -> None:
+    candidate = Candidate(Place(1.5, 2.5, city=city), photo=photo, source=source)
     assert parts(TemplatePrompt(), candidate)[1] == f"How far is this place from latitude: 1.5, {ending}"
 
 
@@ -96,10 +99,10 @@ def test_parts_keep_their_order_and_only_what_is_missing_is_left_out(order: list
 
 def test_a_guess_may_have_templates_of_its_own() -> None:
     prompt = TemplatePrompt(["known"], ["guessed"])
-    assert parts(prompt, Candidate(Place(1, 2))) == ("guessed",)
-    assert parts(prompt, Candidate(Place(1, 2, country="Peru"))) == ("known",)
-    assert parts(prompt, Candidate(Place(1, 2), photo=OTHER)) == ("known",)
-    assert parts(TemplatePrompt(["same"], None), Candidate(Place(1, 2))) == ("same",)
+    guess = Candidate(Place(1, 2), source="generated")
+    assert parts(prompt, guess) == ("guessed",)
+    assert parts(prompt, Candidate(Place(1, 2))) == ("known",)
+    assert parts(TemplatePrompt(["same"], None), guess) == ("same",)
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,25 @@ def test_weights_that_do_not_fit_are_listed(name: str, tiny: Tiny, tmp_path: Pat
     assert "\n" not in str(told.value)
 
 
+def test_an_adapter_of_the_tower_alone_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    """Its layers are numbered as those of the language model are, and its maps are named the same."""
+    tower = LoraConfig(r=2, target_modules=r".*vision_tower.*q_proj")
+    VLMBackbone(str(tiny("llava")), lora=tower).save_weights(tmp_path)
+    settings = json.loads((tmp_path / "adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps({**settings, "target_modules": ["q_proj"]}))
+    with pytest.raises(GeorankerError, match=r"4 missing: .* unexpected: model\.vision_tower\."):
+        VLMBackbone(str(tiny("llava")), adapter=str(tmp_path))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value: float, tiny: Tiny, tmp_path: Path) -> None:
+    weights = public_weights()
+    weights[A][1, 2] = value
+    folder = written(tmp_path / "spoilt", weights)
+    with pytest.raises(GeorankerError, match=r"; 1 not finite: model\.language.*layers\.0\.self_attn\.q_proj\.lora_A"):
+        VLMBackbone(str(tiny("qwen2_vl")), adapter=str(folder))
+
+
 def test_a_head_that_needs_no_training_may_be_absent(tiny: Tiny, tmp_path: Path) -> None:
     folder = written(tmp_path / "headless", without(HEAD))
     backbone = VLMBackbone(str(tiny("qwen2_vl")), head=YesNoLogit(), adapter=str(folder))

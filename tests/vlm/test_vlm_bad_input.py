@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -136,6 +135,10 @@ WITHOUT = "a package that is not installed"
             "{query_photo} must be a part of its own, not inside 'see {query_photo}'",
         ),
         ({"tokens_at_once": 0}, "tokens_at_once must be at least 1, not 0"),
+        ({"max_pixels": -5}, "min_pixels and max_pixels must be at least 1, not -5"),
+        ({"min_pixels": 0}, "min_pixels and max_pixels must be at least 1, not 0"),
+        ({"min_pixels": 10000, "max_pixels": 5000}, "min_pixels, 10000, is above max_pixels, 5000; what is not set"),
+        ({"max_pixels": 100}, "min_pixels, 3136, is above max_pixels, 100; what is not set is the model's own"),
         ({"reencode_jpeg": 1000}, "the quality of a JPEG is 1 to 95, not 1000"),
         ({"adapter": "somewhere"}, "lora and adapter exclude each other: a saved adapter brings its own settings"),
         (
@@ -195,20 +198,6 @@ def test_an_adapter_of_another_shape(tiny: Tiny, tmp_path: Path, capsys: pytest.
     said = mistake(capsys, "fit", vlm_config(tmp_path, tiny("qwen2_vl"), None, adapter=str(adapter)), *SMALL)
     assert said.startswith(f"adapter {adapter} does not fit the model; 5 of another shape: ")
     assert "model.language_model.layers.0.self_attn.q_proj.lora_A.weight is (4, 64) instead of (4, 32)" in said
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_prompt_longer_than_the_context(
-    workers: int, small_data: list[str], tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = copied(tiny, tmp_path / "model") / "config.json"
-    config = json.loads(settings.read_text())
-    config["text_config"]["max_position_embeddings"] = 64
-    settings.write_text(json.dumps(config))
-    run = vlm_config(tmp_path, tmp_path / "model")
-    said = mistake(capsys, "fit", run, *small_data, f"--data.num_workers={workers}")
-    assert said.startswith("photo train/48-")
-    assert "tokens, but the model takes 64; set a smaller max_pixels, or a prompt with fewer negatives" in said
 
 
 @pytest.mark.parametrize("model", ["ranker", "retriever"])

@@ -70,6 +70,7 @@ def test_a_broken_photo_in_a_long_run(
     config = [vlm_config(tmp_path, tiny("qwen2_vl")), *damaged(broken), *small_data, "--data.batch_size=8"]
     if workers:  # a worker tells in a process of its own
         told = finished("predict", *config, f"--data.num_workers={workers}").stderr
+        assert " candidates could not be read and rank last; the warnings say why" in told
     else:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
