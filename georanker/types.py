@@ -8,7 +8,8 @@ answers with a `Localization`: the best-scored candidate's place, and the whole 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -234,6 +235,14 @@ class RankingBatch(Batch):
     """What the backbone's own collator adds."""
     lists: tuple[CandidateList, ...] = ()
     """The lists behind the rows, for answers that people read."""
+
+
+class ListCollator(ABC):
+    """Makes batches of candidate lists; data give any other collator photos. Picklable, without weights."""
+
+    @abstractmethod
+    def __call__(self, lists: Sequence[CandidateList]) -> RankingBatch:
+        """Collate B lists, padded to the longest."""
 
 
 @dataclass(frozen=True, slots=True)

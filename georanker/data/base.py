@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Subset
 from georanker.candidate_table import CandidateTable
 from georanker.candidates import CandidatesFile
 from georanker.data.epoch_sampler import EpochSampler
-from georanker.types import Batch, CandidateList, GeorankerError, Photo, PhotoSource, RankingBatch
+from georanker.types import Batch, CandidateList, GeorankerError, ListCollator, Photo, PhotoSource, RankingBatch
 
 Collator = Callable[[Any], Batch]
 SPLITS = ("gallery", "retriever_train", "train", "val", "test")
@@ -30,8 +30,8 @@ SPLITS = ("gallery", "retriever_train", "train", "val", "test")
 class GeoDataModule(L.LightningDataModule, ABC):
     """Photos of a benchmark, in the splits gallery, retriever_train, train, val and test.
 
-    Without candidates its loaders give photos, for retrievers; with candidates, from candidates files or from the
-    benchmark's own files, they give candidate lists, for rankers.
+    Its loaders give candidate lists, from candidates files or from the benchmark's own files, to a collator that reads
+    lists, which is a ranker's, and photos to any other, which is a retriever's.
 
     Args:
         candidates: the folder with the candidates files train.parquet, val.parquet and test.parquet.
@@ -85,18 +85,19 @@ class GeoDataModule(L.LightningDataModule, ABC):
         """Raise GeorankerError if a candidates file was retrieved for other photos than the split has."""
 
     def lists(self, split: str) -> CandidateTable:
-        """Return the candidate lists of a split, from its candidates file, or else from the benchmark's own files."""
-        found = self._lists(split)
-        if found is None:
-            raise GeorankerError("data.candidates is not set: name the folder that `georanker retrieve` wrote")
-        return found
+        """Return the candidate lists of a split, from its candidates file, or else from the benchmark's own files.
 
-    def _lists(self, split: str) -> CandidateTable | None:
-        if self.candidates is None:
-            return None if getattr(self.collator, "reads_photos", False) else self.own_lists(split)
-        found = CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
-        self.check_retrieved(split, found)
-        return found
+        Raises:
+            GeorankerError: there are none.
+        """
+        if self.candidates is not None:
+            found = CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
+            self.check_retrieved(split, found)
+            return found
+        own = self.own_lists(split)
+        if own is None:
+            raise GeorankerError("data.candidates is not set: name the folder that `georanker retrieve` wrote")
+        return own
 
     def loader(
         self, items: Sequence[Photo] | Sequence[CandidateList], collator: Collator, shuffle: bool = False
@@ -149,14 +150,15 @@ class GeoDataModule(L.LightningDataModule, ABC):
             raise GeorankerError("data.collator is not set; the command line takes it from the model")
         return self.collator
 
+    def _reads_lists(self) -> bool:
+        return isinstance(self._given_collator(), ListCollator)
+
     def _loader(self, split: str) -> DataLoader[Any]:
-        lists = self._lists(split)
-        return self.loader(self.photos(split) if lists is None else lists, self._given_collator())
+        return self.loader(self.lists(split) if self._reads_lists() else self.photos(split), self._given_collator())
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the mixed photos of retriever_train, or the mixed lists of train."""
-        lists = self._lists("train")
-        items = self.photos("retriever_train") if lists is None else lists
+        items = self.lists("train") if self._reads_lists() else self.photos("retriever_train")
         return self.loader(items, self._given_collator(), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -173,15 +175,15 @@ class GeoDataModule(L.LightningDataModule, ABC):
         Returns:
             A loader; no loader if all is answered.
         """
-        collator, lists = self._given_collator(), self._lists("test")
-        if self.unanswered is not None:
-            lists = self.lists("test")
-            rows = self.unanswered(lists)
-            self.answered, self.left = len(lists) - len(rows), len(rows)
-            return self.loader(Subset(lists, rows), _KeepLists(collator)) if rows else []  # type: ignore[arg-type]
-        items = self.photos("test") if lists is None else lists
-        self.answered, self.left = 0, len(items)
-        return self.loader(items, collator if lists is None else _KeepLists(collator))
+        collator = self._given_collator()
+        if not self._reads_lists():
+            photos = self.photos("test")
+            self.answered, self.left = 0, len(photos)
+            return self.loader(photos, collator)
+        lists = self.lists("test")
+        rows = range(len(lists)) if self.unanswered is None else self.unanswered(lists)
+        self.answered, self.left = len(lists) - len(rows), len(rows)
+        return self.loader(Subset(lists, rows), _KeepLists(collator)) if rows else []  # type: ignore[arg-type]
 
     def fingerprint(self, lists: CandidateTable) -> str:
         """Return what tells these lists and their photos from others: a hash of the lists and of this data's settings.
