@@ -153,8 +153,11 @@ class GeoDataModule(L.LightningDataModule, ABC):
     def _reads_lists(self) -> bool:
         return isinstance(self._given_collator(), ListCollator)
 
-    def _loader(self, split: str) -> DataLoader[Any]:
-        return self.loader(self.lists(split) if self._reads_lists() else self.photos(split), self._given_collator())
+    def _items(self, split: str) -> Sequence[Photo] | CandidateTable:
+        items = self.lists(split) if self._reads_lists() else self.photos(split)
+        if split == "test" and not len(items):  # of which Lightning would only say that a length is zero
+            raise GeorankerError("the split test is empty")
+        return items
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the mixed photos of retriever_train, or the mixed lists of train."""
@@ -163,11 +166,11 @@ class GeoDataModule(L.LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the split val."""
-        return self._loader("val")
+        return self.loader(self._items("val"), self._given_collator())
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Return the split test."""
-        return self._loader("test")
+        return self.loader(self._items("test"), self._given_collator())
 
     def predict_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Return what is not answered of the split test, with the lists kept for answers that people read.
@@ -176,11 +179,10 @@ class GeoDataModule(L.LightningDataModule, ABC):
             A loader; no loader if all is answered.
         """
         collator = self._given_collator()
-        if not self._reads_lists():
-            photos = self.photos("test")
-            self.answered, self.left = 0, len(photos)
-            return self.loader(photos, collator)
-        lists = self.lists("test")
+        lists = self._items("test")
+        if not isinstance(lists, CandidateTable):
+            self.answered, self.left = 0, len(lists)
+            return self.loader(lists, collator)
         rows = range(len(lists)) if self.unanswered is None else self.unanswered(lists)
         self.answered, self.left = len(lists) - len(rows), len(rows)
         return self.loader(Subset(lists, rows), _KeepLists(collator)) if rows else []  # type: ignore[arg-type]

@@ -155,6 +155,14 @@ def test_splits_are_the_file_cut_in_three(
     assert ids == [row["img_id"] for row in rows]
 
 
+def test_an_empty_test_is_told(paper: Miniatures) -> None:
+    data = GeoRanking(paper.georanking, test_size=0, val_size=0, collator=RankingCollator())
+    for loader in (data.test_dataloader, data.predict_dataloader):
+        with pytest.raises(GeorankerError, match=r"^the split test is empty$"):
+            loader()
+    assert not list(data.val_dataloader()), "none held out for val is a choice: Lightning then skips it"
+
+
 def test_splits_that_there_are_not(paper: Miniatures) -> None:
     with pytest.raises(GeorankerError, match="GeoRanking has no split 'gallery'; it has train, test, val"):
         GeoRanking(paper.georanking).photos("gallery")
