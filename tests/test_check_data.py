@@ -191,6 +191,29 @@ def test_splits_that_cannot_be_opened(world: World, capsys: pytest.CaptureFixtur
     assert "swapped columns" in said
 
 
+def test_all_bad_rows_are_told_in_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = {"LAT": ["abc", "95", "", "1", "1", "1", "1", "1"], "LON": ["2"] * 3 + ["-400", "181"] + ["2"] * 3}
+    lists = ["[(1, 2)]"] * 5 + ["[(1, 2", "[(1, 2], 3", "[(1, 2)]"]
+    rows = zip(*cells.values(), lists, strict=True)
+    lines = [f'{at},{latitude},{longitude},"{listed}"' for at, (latitude, longitude, listed) in enumerate(rows)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,LAT,LON,where", *lines, "8,1,2"]))
+    columns = ["--data.latitude_column=LAT", "--data.longitude_column=LON", "--data.candidate_places_column=where"]
+    tables = [f"--data.{split}={tmp_path / 't.csv'}" for split in ("train", "test")]
+    with pytest.raises(SystemExit):
+        main(["check-data", "--data=GeoTable", *tables, *columns])
+    said = capsys.readouterr().out
+    assert re.findall(r"^train  (.*)$", said, re.MULTILINE) == [
+        "rows whose LAT is not a number: 1",
+        "rows whose LAT is outside [-90, 90] degrees: 1",
+        "rows whose LAT is empty: 1",
+        "rows whose LON is outside [-180, 180] degrees: 2",
+        "rows whose where is not a literal that can be read: 2",
+        "rows, each of which has 3 cells, the first line 4: 1",
+    ]
+    assert "line 8, column where: '[(1, 2], 3' is not a literal that can be read (a ] that closes nothing)" in said
+    assert "test  " not in said, "the splits share a table, which is told once"
+
+
 def test_photos_must_be_a_number_of_photos(world: World) -> None:
     with pytest.raises(GeorankerError, match="photos is -1"):
         check_data(Planted(world), photos=-1)

@@ -17,6 +17,7 @@ from georanker.candidate_table import SCHEMA
 from georanker.checks.base import Finding, Lists, Look, Split, found
 from georanker.checks.photo_looks import PhotoLooks
 from georanker.data.base import SPLITS, GeoDataModule
+from georanker.data.unusable_rows import UnusableRows
 from georanker.types import GeorankerError, Photo, PhotoSource
 
 _NO_SPLIT = "a split that no benchmark has"
@@ -62,6 +63,9 @@ class DataWalk:
         with _heard() as warnings:
             try:
                 photos = self.data.photos(name)
+            except UnusableRows as error:
+                self._tell_rows(name, error)
+                return None
             except GeorankerError as error:
                 if wanted or not self._is_absent(name, error):
                     self.findings += found(name, "splits that cannot be opened", [error], _fix(error))
@@ -94,10 +98,22 @@ class DataWalk:
             return None
         try:
             table = self.data.own_lists(name) if file is None else self.data.lists(name)
+        except UnusableRows as error:
+            self._tell_rows(name, error)
+            return None
         except GeorankerError as error:
             self.findings += found(name, "files of lists that cannot be used", [error], _fix(error))
             return None if file is None else _unchecked(file)
         return None if table is None else Lists(table.columns, table.origin)
+
+    def _tell_rows(self, name: str, error: UnusableRows) -> None:
+        """Add a finding for each column and reason; those of a shared table are told once."""
+        fix = "correct them, or leave such rows out with data.on_bad_rows=skip; then the rest of the split is looked at"
+        told = {(finding.what, *finding.rows) for finding in self.findings}
+        for fault in error.faults:
+            what = f"rows whose {fault.column} {fault.kind}" if fault.column else f"rows, each of which {fault.kind}"
+            if (what, *fault.rows) not in told:
+                self.findings.append(Finding(name, what, fault.count, fault.rows, fix))
 
     def _candidates(self, split: Split, gallery: Mapping[str, Look]) -> Mapping[str, Look]:
         """Return what reading the candidates' photos gave; those of the split gallery were read before."""

@@ -99,6 +99,10 @@ class GeoDataModule(L.LightningDataModule, ABC):
             raise GeorankerError("data.candidates is not set: name the folder that `georanker retrieve` wrote")
         return own
 
+    def skipped_rows(self, split: str) -> Path:
+        """Return the file for the rows of a split that are skipped: beside the run, or in the working folder."""
+        return Path(self.trainer.default_root_dir if self.trainer else ".") / f"skipped_rows.{split}.csv"
+
     def loader(
         self, items: Sequence[Photo] | Sequence[CandidateList], collator: Collator, shuffle: bool = False
     ) -> DataLoader[Any]:

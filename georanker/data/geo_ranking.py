@@ -41,7 +41,8 @@ class GeoRanking(GeoDataModule):
         negatives: so many of the last references of a row are named to the model as negatives.
         val_size: rows at the end of the file that are held out for val; None for one in a hundred.
         test_size: rows before them that are held out for test; None for one in a hundred.
-        on_bad_rows: "error" stops at a row that cannot be used; "skip" leaves such rows out and writes them down.
+        on_bad_rows: "error" stops at a row that cannot be used; "skip" leaves such rows out, before the splits are
+            cut, and writes them down as GeoTable does, in skipped_rows.train.csv.
         candidates: the folder with candidates files that take the place of the file's lists.
         batch_size: photos or lists in a batch of one process.
         num_workers: processes that decode photos beside the training.
@@ -105,6 +106,4 @@ class GeoRanking(GeoDataModule):
 
     @functools.cached_property
     def _all(self) -> pa.Table:
-        run = Path(self.trainer.default_root_dir) if self.trainer else Path()
-        report = run / "skipped_rows.csv"
-        return read_georanking(self.table, self.ranks, self.negatives, self.on_bad_rows, report)
+        return read_georanking(self.table, self.ranks, self.negatives, self.on_bad_rows, self.skipped_rows("train"))

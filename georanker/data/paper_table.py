@@ -118,4 +118,4 @@ class PaperTable(GeoTable):
         """Return the columns candidates and negatives."""
         if self._neighbours is None:
             return super().read_candidates(split, table)
-        return self._neighbours.read(table, self.on_bad_rows, self.report(f"{split}.gallery"))
+        return self._neighbours.read(table, self.on_bad_rows, self.skipped_rows(f"{split}.gallery"))

@@ -258,7 +258,7 @@ def test_a_bad_row_is_named_or_skipped(
     data = GeoRanking(path, on_bad_rows="skip", val_size=0, test_size=0)
     found = list(data.lists("train"))
     assert [seen(each) for each in found] == [seen(plain(row)) for row in good]
-    with (tmp_path / "skipped_rows.csv").open(newline="") as file:
+    with (tmp_path / "skipped_rows.train.csv").open(newline="") as file:
         skipped = list(csv.DictReader(file))
     assert [row["row"] for row in skipped] == ["5", "31"]
 
