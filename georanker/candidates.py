@@ -23,7 +23,9 @@ _METADATA = b"georanker.candidates"
 _ROWS_A_GROUP = 1024
 
 
-def write_candidates(path: Path, lists: Iterable[CandidateList], retriever: str, gallery: Path | None) -> int:
+def write_candidates(
+    path: Path, lists: Iterable[CandidateList], retriever: str, gallery: Path | None, attribution: str = ""
+) -> int:
     """Write lists as they come, with memory that does not grow with their number.
 
     Args:
@@ -31,12 +33,15 @@ def write_candidates(path: Path, lists: Iterable[CandidateList], retriever: str,
         lists: from a retriever, in the order of the photos.
         retriever: the fingerprint of the retriever.
         gallery: the folder that `gallery_row` counts in; kept relative to the file, so that both can move together.
+        attribution: whom the names of places come from, for the file's metadata; "" where nobody must be named.
 
     Returns:
         How many lists were written.
     """
     relative = Path(os.path.relpath(gallery.absolute(), path.parent.absolute())).as_posix() if gallery else ""
     metadata = {"version": FORMAT_VERSION, "retriever": retriever, "gallery": relative}
+    if attribution:
+        metadata["attribution"] = attribution
     schema = SCHEMA.with_metadata({_METADATA: json.dumps(metadata).encode()})
     written = 0
     with file_beside(path) as part, pq.ParquetWriter(part, schema) as writer:
