@@ -84,6 +84,10 @@ class GeoDataModule(L.LightningDataModule, ABC):
     def check_retrieved(self, split: str, lists: CandidateTable) -> None:
         """Raise GeorankerError if a candidates file was retrieved for other photos than the split has."""
 
+    def cut(self, lists: CandidateTable) -> CandidateTable:
+        """Return what is taken of the lists of a candidates file; all, unless the benchmark has settings of its own."""
+        return lists
+
     def lists(self, split: str) -> CandidateTable:
         """Return the candidate lists of a split, from its candidates file, or else from the benchmark's own files.
 
@@ -93,7 +97,7 @@ class GeoDataModule(L.LightningDataModule, ABC):
         if self.candidates is not None:
             found = CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
             self.check_retrieved(split, found)
-            return found
+            return self.cut(found)
         own = self.own_lists(split)
         if own is None:
             raise GeorankerError("data.candidates is not set: name the folder that `georanker retrieve` wrote")

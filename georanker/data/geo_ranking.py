@@ -43,7 +43,7 @@ class GeoRanking(GeoDataModule):
         test_size: rows before them that are held out for test; None for one in a hundred.
         on_bad_rows: "error" stops at a row that cannot be used; "skip" leaves such rows out, before the splits are
             cut, and writes them down as GeoTable does, in skipped_rows.train.csv.
-        candidates: the folder with candidates files that take the place of the file's lists.
+        candidates: the folder with candidates files that take the place of the file's lists, cut in the same way.
         batch_size: photos or lists in a batch of one process.
         num_workers: processes that decode photos beside the training.
         seed: of the order of training; None for that of seed_everything.
@@ -91,6 +91,11 @@ class GeoRanking(GeoDataModule):
     def own_lists(self, split: str) -> CandidateTable:
         """Return the lists of a split."""
         return CandidateTable(self._rows(split), str(self.table), self.photo_source, self.gallery_source)
+
+    def cut(self, lists: CandidateTable) -> CandidateTable:
+        """Return the same ranks and as many negatives of a candidates file, whose first candidate has rank 1."""
+        first, last = self.ranks
+        return lists.part(first - 1, last - first + 1, None, self.negatives)
 
     def _rows(self, split: str) -> pa.Table:
         rows = len(self._all)

@@ -30,7 +30,7 @@ class GeoTable(GeoDataModule):
     Delimiter, encoding and byte order mark of a CSV file are found by themselves. An id is the name of a photo below
     the folder or archive, in any spelling that `georanker.stores` knows: with or without suffix and first folders, `_`
     for `/`. A table may carry candidates too, as lists in a parquet file or as Python literals in a CSV file, which are
-    read and never run; with `candidates` those of the files there are taken instead.
+    read and never run; with `candidates` those of the files there are taken instead, and as many of them.
 
     Rows that cannot be used are an error that names file, row and column. With `on_bad_rows: skip` they are left out,
     counted in one warning, and written to `skipped_rows.<split>.csv` in the trainer's default_root_dir, or in the
@@ -124,6 +124,7 @@ class GeoTable(GeoDataModule):
             "continent": continent_column,
         }
         self._fields = {field: column for field, column in fields.items() if column is not None}
+        self._counts = retrieved, generated, negatives
         self._cells = None
         if candidate_places_column is not None:
             self._cells = CandidateCells(
@@ -131,9 +132,7 @@ class GeoTable(GeoDataModule):
                 candidate_photos_column,
                 candidate_names_column,
                 generated_places_column,
-                retrieved,
-                generated,
-                negatives,
+                *self._counts,
             )
         self.on_bad_rows: BadRows = on_bad_rows
         self.photo_source = self.gallery_source = None if photos is None else open_store(photos)
@@ -155,6 +154,11 @@ class GeoTable(GeoDataModule):
         """Return the candidates that the table of a split carries; None if no columns are named for them."""
         columns = self.candidate_columns(split)
         return None if columns is None else self._read(split, columns)[1]
+
+    def cut(self, lists: CandidateTable) -> CandidateTable:
+        """Return as many candidates and negatives of a candidates file as are taken of the table's own lists."""
+        retrieved, generated, negatives = self._counts
+        return lists.part(0, retrieved, generated, negatives)
 
     def fields(self, split: str) -> Mapping[str, str]:
         """Return the columns of a split's table by what they hold: id, and fields of `Place`."""
