@@ -24,7 +24,9 @@ class BadCoordinates(Check):
             yield from found(split.name, "photos at 0, 0", zeros, fix)
             yield from _exif(split)
             if split.lists is not None:
-                yield from _lists(split.name, split.lists)
+                yield from _truths(split.name, split.lists)
+                for lists in (split.lists, split.lists.negatives):
+                    yield from _candidates(split.name, lists)
 
 
 def _exif(split: Split) -> Iterator[Finding]:
@@ -50,7 +52,7 @@ def _exif(split: Split) -> Iterator[Finding]:
     yield from found(split.name, f"photos over {ELSEWHERE_KM:g} km from their own EXIF GPS", elsewhere, fix)
 
 
-def _lists(name: str, lists: Lists) -> Iterator[Finding]:
+def _truths(name: str, lists: Lists) -> Iterator[Finding]:
     beyond = np.flatnonzero(_beyond(lists.truth))
     yield from found(
         name,
@@ -59,17 +61,20 @@ def _lists(name: str, lists: Lists) -> Iterator[Finding]:
         _fix(lists.truth[beyond]),
         lambda row: f"{lists.list_line(row)}: {_shown(lists.truth[row])}",
     )
+
+
+def _candidates(name: str, lists: Lists) -> Iterator[Finding]:
     beyond = np.flatnonzero(_beyond(lists.places) | np.isnan(lists.places).any(1))
     yield from found(
         name,
-        "candidates that are not on the Earth",
+        f"{lists.whose} that are not on the Earth",
         beyond,
         _fix(lists.places[beyond]),
         lambda item: f"{lists.candidate_line(item)}: {_shown(lists.places[item])}",
     )
     zeros = np.flatnonzero((lists.places == 0).all(1))
-    fix = "0, 0 usually stands for an answer that was not understood: leave these candidates out"
-    yield from found(name, "candidates at 0, 0", zeros, fix, lists.candidate_line)
+    fix = f"0, 0 usually stands for an answer that was not understood: leave these {lists.whose} out"
+    yield from found(name, f"{lists.whose} at 0, 0", zeros, fix, lists.candidate_line)
 
 
 def _beyond(places: np.ndarray) -> np.ndarray:
