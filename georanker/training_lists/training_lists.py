@@ -186,7 +186,7 @@ class TrainingLists:
             assert self.related is not None
             raise GeorankerError(
                 f"{self.related.path}: knows none of the {len(self.rows):,} photos of {self.split}, such as "
-                f"{self.photos[0].id}; write their ids as photo_id"
+                f"{self.photos[0].id}; write their ids as {self.related.id_column}"
             )
         settings = {
             name: value
