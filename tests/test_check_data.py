@@ -16,6 +16,7 @@ from georanker.candidate_table import CandidateTable
 from georanker.candidates import write_candidates
 from georanker.cli import main
 from georanker.data.photo_folder import PhotoFolder
+from georanker.data.table_photos import TablePhotos
 from georanker.types import GeorankerError, Photo
 from georanker.verbs.check_data import check_data
 from tests.conftest import ROOT
@@ -212,6 +213,24 @@ def test_all_bad_rows_are_told_in_one_run(tmp_path: Path, capsys: pytest.Capture
     ]
     assert "line 8, column where: '[(1, 2], 3' is not a literal that can be read (a ] that closes nothing)" in said
     assert "test  " not in said, "the splits share a table, which is told once"
+
+
+def test_the_photos_of_a_table_stay_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gallery has millions; as objects they would take gigabytes."""
+
+    def objects(self: TablePhotos) -> None:
+        raise AssertionError("the photos of a whole table are made")
+
+    monkeypatch.setattr(TablePhotos, "__iter__", objects)
+    (tmp_path / "t.csv").write_text("id,latitude,longitude,land\na,1,2,\nb,0,0,Fiji\na,3,4,Fiji\n")
+    with pytest.raises(SystemExit):
+        main(["check-data", "--data=GeoTable", f"--data.test={tmp_path / 't.csv'}", "--data.country_column=land"])
+    said = capsys.readouterr().out
+    assert "test  photos at 0, 0: 1\n    b\n" in said
+    assert "test  ids of more than one photo: 1\n    a: 2 times\n" in said
+    assert "kinds of mistakes: 2" in said
 
 
 def test_photos_must_be_a_number_of_photos(world: World) -> None:

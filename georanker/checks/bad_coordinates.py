@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from georanker.checks.base import Check, Finding, Lists, Split, found
@@ -19,7 +21,7 @@ class BadCoordinates(Check):
     def findings(self, splits: Sequence[Split]) -> Iterator[Finding]:
         """Yield them split by split."""
         for split in splits:
-            zeros = [split.ids[int(at)] for at in np.flatnonzero((split.places == 0).all(1))]
+            zeros = split.ids.take(pa.array(np.flatnonzero((split.places == 0).all(1))))
             fix = "0, 0 usually stands for a place that is not known: leave these places empty"
             yield from found(split.name, "photos at 0, 0", zeros, fix)
             yield from _exif(split)
@@ -30,7 +32,9 @@ class BadCoordinates(Check):
 
 
 def _exif(split: Split) -> Iterator[Finding]:
-    known = {id_: place for id_, place in zip(split.ids, split.places, strict=True) if not np.isnan(place).any()}
+    rows = pc.index_in(pa.array(list(split.looks), pa.string()), value_set=split.ids).to_pylist()
+    places = {id_: split.places[row] for id_, row in zip(split.looks, rows, strict=True) if row is not None}
+    known = {id_: place for id_, place in places.items() if not np.isnan(place).any()}
     faults = [
         f"photo {id_}: {look.exif_fault}"
         for id_, look in split.looks.items()

@@ -124,12 +124,12 @@ class Split:
     """A split of a benchmark, as checks look at it."""
 
     name: str
-    ids: Sequence[str]
-    """Of its N photos."""
+    ids: pa.Array
+    """(N,) texts, of its photos; columns, since a gallery may have millions."""
     places: np.ndarray
     """(N, 2) degrees, NaN where unknown."""
-    countries: Sequence[str]
-    """(N,) names, "" where unknown."""
+    countries: pa.Array
+    """(N,) names, null or "" where unknown."""
     lists: Lists | None = None
     looks: Mapping[str, Look] = field(default_factory=dict)
     """What reading its photos gave, by id; photos that a sample left out are not in it."""

@@ -17,6 +17,7 @@ from georanker.candidate_table import SCHEMA
 from georanker.checks.base import Finding, Lists, Look, Split, found
 from georanker.checks.photo_looks import PhotoLooks
 from georanker.data.base import SPLITS, GeoDataModule
+from georanker.data.table_photos import TablePhotos
 from georanker.data.unusable_rows import UnusableRows
 from georanker.types import GeorankerError, Photo, PhotoSource
 
@@ -73,16 +74,7 @@ class DataWalk:
             lists = self._lists(name)
         fix = "rows and photos that are left out count as mistakes here; correct what is named"
         self.findings += found(name, "warnings when it was opened", warnings, fix)
-        listed = list(photos)
-        places = [(photo.place.latitude, photo.place.longitude) if photo.place else (np.nan,) * 2 for photo in listed]
-        return Split(
-            name,
-            [photo.id for photo in listed],
-            np.array(places, np.float64).reshape(-1, 2),
-            [photo.place.country if photo.place else "" for photo in listed],
-            lists,
-            self._looks(photos, f"photos of {name}"),
-        )
+        return Split(name, *_columns(photos), lists, self._looks(photos, f"photos of {name}"))
 
     def _is_absent(self, name: str, error: GeorankerError) -> bool:
         """Return whether an error says what a benchmark says of any split that it does not have."""
@@ -140,6 +132,19 @@ class DataWalk:
         for batch in track(batches, told, console=console, transient=True, disable=not console.is_terminal):
             looks |= dict(zip(batch.photo_ids, batch.looks, strict=True))
         return looks | (_missing(photos, photos[0].source, looks) if chosen is not photos else {})
+
+
+def _columns(photos: Sequence[Photo]) -> tuple[pa.Array, np.ndarray, pa.Array]:
+    """Return ids, places and countries; a table has them as columns already."""
+    if isinstance(photos, TablePhotos):
+        places = np.full((len(photos), 2), np.nan) if photos.places is None else photos.places
+        return photos.ids, places, photos.names.get("country", pa.nulls(len(photos), pa.string()))
+    ids, ends, countries = [], [], []
+    for photo in photos:
+        ids.append(photo.id)
+        ends.append((photo.place.latitude, photo.place.longitude) if photo.place else (np.nan,) * 2)
+        countries.append(photo.place.country if photo.place else "")
+    return pa.array(ids, pa.string()), np.array(ends, np.float64).reshape(-1, 2), pa.array(countries, pa.string())
 
 
 @contextmanager
