@@ -99,7 +99,8 @@ class Photo:
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):  # where Pillow only warns
                     raise ValueError(f"{image.width} x {image.height} pixels are more than Image.MAX_IMAGE_PIXELS")
                 ImageOps.exif_transpose(image, in_place=True)
-                return _eight_bits(image, image.format).convert("RGB")
+                pixels = _eight_bits(image, image.format)
+                return pixels if pixels.mode == "RGB" else pixels.convert("RGB")  # which copies, even from RGB to RGB
         except UnidentifiedImageError as error:
             raise GeorankerError(f"photo {self.id}: not an image") from error
         except Exception as error:  # a decoder that meets a damaged file may raise anything
