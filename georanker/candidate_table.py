@@ -157,6 +157,36 @@ class CandidateTable(Sequence[CandidateList]):
         ids: list[str] = self.columns["photo_id"].to_pylist()
         return ids
 
+    def part(
+        self, first: int = 0, retrieved: int | None = None, generated: int | None = None, negatives: int | None = None
+    ) -> CandidateTable:
+        """Return the same lists with fewer candidates.
+
+        Args:
+            first: so many of the retrieved candidates are left out, from the beginning of each list.
+            retrieved: so many after them are kept; None for all.
+            generated: so many of those whose source is "generated" are kept, from the beginning; None for all.
+            negatives: so many are kept, from the end; None for all.
+
+        Raises:
+            GeorankerError: nothing is left of a list.
+        """
+        rows, structs = _items(self.columns["candidates"])
+        guessed = _numpy(pc.fill_null(pc.equal(structs.field("source"), "generated"), False))
+        kept = np.zeros(len(rows), bool)
+        for items, begin, count in ((~guessed, first, retrieved), (guessed, 0, generated)):
+            at = _positions(rows[items])
+            kept[items] = (at >= begin) & (True if count is None else at < begin + count)
+        others, _ = _items(self.columns["negatives"])
+        from_end = _positions(others[::-1])[::-1]
+        also_kept = np.ones(len(others), bool) if negatives is None else from_end < negatives
+        if kept.all() and also_kept.all():
+            return self
+        cut = {"candidates": _filtered(self.columns["candidates"], kept)}
+        cut["negatives"] = _filtered(self.columns["negatives"], also_kept)
+        table = pa.table(self.columns | cut, SCHEMA)
+        return CandidateTable(table, self.origin, self.photo_source, self.gallery_source, self.gallery)
+
     def fingerprint(self) -> str:
         """Return what tells these lists from others: a hash of all rows."""
         digest = hashlib.sha256()
@@ -238,6 +268,19 @@ def _items(lists: pa.ListArray) -> tuple[np.ndarray, pa.Array]:
     """Return all items of a list column, and the row of each."""
     lengths = _numpy(pc.fill_null(pc.list_value_length(lists), 0))
     return np.repeat(np.arange(len(lists)), lengths), lists.flatten()
+
+
+def _positions(rows: np.ndarray) -> np.ndarray:
+    """Return the place of each item in its run of equal rows, from 0."""
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    return np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+
+
+def _filtered(lists: pa.ListArray, kept: np.ndarray) -> pa.ListArray:
+    """Return lists with some of their items."""
+    rows, items = _items(lists)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=len(lists)))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), items.filter(pa.array(kept)))
 
 
 class _Hashed:

@@ -22,7 +22,9 @@ FORMAT_VERSION = 1
 _METADATA = b"georanker.candidates"
 
 
-def write_candidates(path: Path, lists: Iterable[CandidateList], retriever: str, gallery: Path | None) -> int:
+def write_candidates(
+    path: Path, lists: Iterable[CandidateList], retriever: str, gallery: Path | None, attribution: str = ""
+) -> int:
     """Write lists as they come, with memory that does not grow with their number.
 
     Args:
@@ -30,12 +32,15 @@ def write_candidates(path: Path, lists: Iterable[CandidateList], retriever: str,
         lists: from a retriever, in the order of the photos.
         retriever: the fingerprint of the retriever.
         gallery: the folder that `gallery_row` counts in; kept relative to the file, so that both can move together.
+        attribution: whom the names of places come from, for the file's metadata; "" where nobody must be named.
 
     Returns:
         How many lists were written.
     """
     relative = Path(os.path.relpath(gallery.absolute(), path.parent.absolute())).as_posix() if gallery else ""
     metadata = {"version": FORMAT_VERSION, "retriever": retriever, "gallery": relative}
+    if attribution:
+        metadata["attribution"] = attribution
     schema = SCHEMA.with_metadata({_METADATA: json.dumps(metadata).encode()})
     return write_rows(path, schema, map(_row, lists))
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import gzip
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import distribution
 
@@ -19,7 +20,7 @@ import torch
 
 from georanker.geodesy import check_places, geodesic_km, unit_vectors
 from georanker.settlements import Settlements
-from georanker.types import Place
+from georanker.types import CandidateList, Place
 
 ATTRIBUTION = "Place names: GeoNames (https://www.geonames.org), CC BY 4.0"
 CITY_WITHIN_KM = 25.0
@@ -30,6 +31,7 @@ COUNTRY_WITHIN_KM = 200.0
 """A point this near is given country and continent: 87 % of those 100 to 200 km from the next one share its country."""
 ANTARCTICA_SOUTH_OF = -60.0
 """Latitude of the Antarctic Treaty; no settlement lies beyond, so that distance to one says nothing there."""
+_LISTS_AT_ONCE = 256
 
 
 class Gazetteer:
@@ -104,6 +106,19 @@ class Gazetteer:
         found = self.lookup(_degrees(places))
         columns = (found.city, found.state, found.country, found.continent, found.distance_km)
         return [_completed(place, *names) for place, *names in zip(places, *columns, strict=True)]
+
+    def named_lists(self, lists: Iterable[CandidateList]) -> Iterator[CandidateList]:
+        """Yield lists with the names that their candidates and negatives lack; some lists at a time are looked up."""
+        rest = iter(lists)
+        while some := list(itertools.islice(rest, _LISTS_AT_ONCE)):
+            places = (candidate.place for found in some for candidate in (*found.candidates, *found.negatives))
+            names = iter(self.named(list(places)))
+            for found in some:
+                candidates, negatives = (
+                    tuple(replace(candidate, place=next(names)) for candidate in each)
+                    for each in (found.candidates, found.negatives)
+                )
+                yield replace(found, candidates=candidates, negatives=negatives)
 
     def described(self, places: Sequence[Place]) -> list[str]:
         """Return where each place is in words: the nearest settlement, and from 25 km on how far it is.

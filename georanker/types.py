@@ -8,7 +8,8 @@ answers with a `Localization`: the best-scored candidate's place, and the whole 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -102,7 +103,8 @@ class Photo:
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):  # where Pillow only warns
                     raise ValueError(f"{image.width} x {image.height} pixels are more than Image.MAX_IMAGE_PIXELS")
                 ImageOps.exif_transpose(image, in_place=True)
-                return _eight_bits(image, image.format).convert("RGB")
+                pixels = _eight_bits(image, image.format)
+                return pixels if pixels.mode == "RGB" else pixels.convert("RGB")  # which copies, even from RGB to RGB
         except UnidentifiedImageError as error:
             raise GeorankerError(f"photo {self.id}: not an image") from error
         except Exception as error:  # a decoder that meets a damaged file may raise anything
@@ -238,6 +240,14 @@ class RankingBatch(Batch):
     """What the backbone's own collator adds."""
     lists: tuple[CandidateList, ...] = ()
     """The lists behind the rows, for answers that people read."""
+
+
+class ListCollator(ABC):
+    """Makes batches of candidate lists; data give any other collator photos. Picklable, without weights."""
+
+    @abstractmethod
+    def __call__(self, lists: Sequence[CandidateList]) -> RankingBatch:
+        """Collate B lists, padded to the longest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class World:
     truth: np.ndarray = field(default_factory=lambda: np.zeros(0))
     candidate_places: np.ndarray = field(default_factory=lambda: np.zeros(0))
     candidate_ids: list[str | None] = field(default_factory=list)
+    negatives: list[tuple[int, str, float, float]] = field(default_factory=list)
+    """Row of the list, photo, latitude and longitude of each."""
 
     def read(self, photo_id: str) -> bytes:
         if photo_id not in self.data:
@@ -66,6 +68,8 @@ class Planted(GeoDataModule):
 
 def table(world: World) -> pa.Table:
     lengths = np.full(len(world.list_ids), CANDIDATES)
+    columns_ = zip(*sorted(world.negatives), strict=True) if world.negatives else ((),) * 4
+    rows, ids, latitudes, longitudes = (list(column) for column in columns_)
     columns = {
         "photo_id": pa.array(world.list_ids),
         "latitude": pa.array(world.truth[:, 0], from_pandas=True),
@@ -78,7 +82,12 @@ def table(world: World) -> pa.Table:
             photo_ids=pa.array(world.candidate_ids),
             countries=pa.array(world.countries),
         ),
-        "negatives": candidate_column(lengths * 0, np.zeros(0), np.zeros(0)),
+        "negatives": candidate_column(
+            np.bincount(np.array(rows, np.int64), minlength=len(lengths)),
+            np.array(latitudes, np.float64),
+            np.array(longitudes, np.float64),
+            photo_ids=pa.array(ids, pa.string()),
+        ),
     }
     return pa.table(columns, SCHEMA)
 

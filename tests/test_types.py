@@ -302,3 +302,15 @@ def test_every_tensor_of_a_batch_is_pinned(monkeypatch: pytest.MonkeyPatch) -> N
     ]
     assert {id(tensor) for tensor in pinned} == {id(tensor) for tensor in tensors}
     assert again.inputs["query"] is not batch.inputs["query"]
+
+
+def test_a_photo_of_the_usual_kind_is_decoded_and_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.fromarray(picture()), "JPEG")
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(image)
+
+    def refuse(self: Image.Image, mode: str) -> Image.Image:
+        raise AssertionError("it is RGB already")
+
+    monkeypatch.setattr(Image.Image, "convert", refuse)
+    assert (decoded(data) == expected).all()

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from georanker.geodesy import geodesic_km
-from georanker.types import CandidateList, Photo, RankingBatch
+from georanker.types import CandidateList, ListCollator, Photo, RankingBatch
 
 
-class RankingCollator:
+class RankingCollator(ListCollator):
     """Makes the fields of a RankingBatch that all backbones share; a backbone's own collator adds `inputs`."""
 
     def __call__(self, lists: Sequence[CandidateList]) -> RankingBatch:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from georanker.checks.base import Check, Finding, Lists, Split, found
@@ -19,16 +21,20 @@ class BadCoordinates(Check):
     def findings(self, splits: Sequence[Split]) -> Iterator[Finding]:
         """Yield them split by split."""
         for split in splits:
-            zeros = [split.ids[int(at)] for at in np.flatnonzero((split.places == 0).all(1))]
+            zeros = split.ids.take(pa.array(np.flatnonzero((split.places == 0).all(1))))
             fix = "0, 0 usually stands for a place that is not known: leave these places empty"
             yield from found(split.name, "photos at 0, 0", zeros, fix)
             yield from _exif(split)
             if split.lists is not None:
-                yield from _lists(split.name, split.lists)
+                yield from _truths(split.name, split.lists)
+                for lists in (split.lists, split.lists.negatives):
+                    yield from _candidates(split.name, lists)
 
 
 def _exif(split: Split) -> Iterator[Finding]:
-    known = {id_: place for id_, place in zip(split.ids, split.places, strict=True) if not np.isnan(place).any()}
+    rows = pc.index_in(pa.array(list(split.looks), pa.string()), value_set=split.ids).to_pylist()
+    places = {id_: split.places[row] for id_, row in zip(split.looks, rows, strict=True) if row is not None}
+    known = {id_: place for id_, place in places.items() if not np.isnan(place).any()}
     faults = [
         f"photo {id_}: {look.exif_fault}"
         for id_, look in split.looks.items()
@@ -50,7 +56,7 @@ def _exif(split: Split) -> Iterator[Finding]:
     yield from found(split.name, f"photos over {ELSEWHERE_KM:g} km from their own EXIF GPS", elsewhere, fix)
 
 
-def _lists(name: str, lists: Lists) -> Iterator[Finding]:
+def _truths(name: str, lists: Lists) -> Iterator[Finding]:
     beyond = np.flatnonzero(_beyond(lists.truth))
     yield from found(
         name,
@@ -59,17 +65,20 @@ def _lists(name: str, lists: Lists) -> Iterator[Finding]:
         _fix(lists.truth[beyond]),
         lambda row: f"{lists.list_line(row)}: {_shown(lists.truth[row])}",
     )
+
+
+def _candidates(name: str, lists: Lists) -> Iterator[Finding]:
     beyond = np.flatnonzero(_beyond(lists.places) | np.isnan(lists.places).any(1))
     yield from found(
         name,
-        "candidates that are not on the Earth",
+        f"{lists.whose} that are not on the Earth",
         beyond,
         _fix(lists.places[beyond]),
         lambda item: f"{lists.candidate_line(item)}: {_shown(lists.places[item])}",
     )
     zeros = np.flatnonzero((lists.places == 0).all(1))
-    fix = "0, 0 usually stands for an answer that was not understood: leave these candidates out"
-    yield from found(name, "candidates at 0, 0", zeros, fix, lists.candidate_line)
+    fix = f"0, 0 usually stands for an answer that was not understood: leave these {lists.whose} out"
+    yield from found(name, f"{lists.whose} at 0, 0", zeros, fix, lists.candidate_line)
 
 
 def _beyond(places: np.ndarray) -> np.ndarray:

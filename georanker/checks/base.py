@@ -56,15 +56,16 @@ class Lists:
     Args:
         columns: those of `georanker.candidate_table.SCHEMA`; their numbers may be wrong.
         origin: what names the rows, such as a file.
+        whose: candidates, or negatives, which are then the candidates of these lists.
     """
 
-    def __init__(self, columns: Mapping[str, pa.Array], origin: str) -> None:
-        self.origin = origin
+    def __init__(self, columns: Mapping[str, pa.Array], origin: str, whose: str = "candidates") -> None:
+        self.origin, self.whose, self._columns = origin, whose, columns
         self.ids: pa.Array = columns["photo_id"]
         """(N,) the photos."""
         self.truth = _places(columns["latitude"], columns["longitude"])
         """(N, 2) degrees, NaN where unknown."""
-        column = columns["candidates"]
+        column = columns[whose]
         self.row: np.ndarray = pc.list_parent_indices(column).to_numpy()
         """(M,) the list that each candidate stands in."""
         items = column.flatten()
@@ -79,6 +80,11 @@ class Lists:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @functools.cached_property
+    def negatives(self) -> Lists:
+        """The lists of the negatives of the same photos."""
+        return Lists(self._columns, self.origin, "negatives")
 
     def distances_km(self, truth: np.ndarray) -> np.ndarray:
         """Return (M,) geodesics from places (N, 2) to the candidates of each; NaN where one is unknown or cannot be."""
@@ -110,7 +116,7 @@ class Lists:
     def candidate_line(self, item: int) -> str:
         """Return words for a candidate: the list it stands in, and which of it it is."""
         row = self.row[item]
-        return f"{self.list_line(row)}, candidate {item - np.searchsorted(self.row, row)}"
+        return f"{self.list_line(row)}, {self.whose.removesuffix('s')} {item - np.searchsorted(self.row, row)}"
 
 
 @dataclass(frozen=True)
@@ -118,12 +124,12 @@ class Split:
     """A split of a benchmark, as checks look at it."""
 
     name: str
-    ids: Sequence[str]
-    """Of its N photos."""
+    ids: pa.Array
+    """(N,) texts, of its photos; columns, since a gallery may have millions."""
     places: np.ndarray
     """(N, 2) degrees, NaN where unknown."""
-    countries: Sequence[str]
-    """(N,) names, "" where unknown."""
+    countries: pa.Array
+    """(N,) names, null or "" where unknown."""
     lists: Lists | None = None
     looks: Mapping[str, Look] = field(default_factory=dict)
     """What reading its photos gave, by id; photos that a sample left out are not in it."""

@@ -17,6 +17,8 @@ from georanker.candidate_table import SCHEMA
 from georanker.checks.base import Finding, Lists, Look, Split, found
 from georanker.checks.photo_looks import PhotoLooks
 from georanker.data.base import SPLITS, GeoDataModule
+from georanker.data.table_photos import TablePhotos
+from georanker.data.unusable_rows import UnusableRows
 from georanker.types import GeorankerError, Photo, PhotoSource
 
 _NO_SPLIT = "a split that no benchmark has"
@@ -62,6 +64,9 @@ class DataWalk:
         with _heard() as warnings:
             try:
                 photos = self.data.photos(name)
+            except UnusableRows as error:
+                self._tell_rows(name, error)
+                return None
             except GeorankerError as error:
                 if wanted or not self._is_absent(name, error):
                     self.findings += found(name, "splits that cannot be opened", [error], _fix(error))
@@ -69,16 +74,7 @@ class DataWalk:
             lists = self._lists(name)
         fix = "rows and photos that are left out count as mistakes here; correct what is named"
         self.findings += found(name, "warnings when it was opened", warnings, fix)
-        listed = list(photos)
-        places = [(photo.place.latitude, photo.place.longitude) if photo.place else (np.nan,) * 2 for photo in listed]
-        return Split(
-            name,
-            [photo.id for photo in listed],
-            np.array(places, np.float64).reshape(-1, 2),
-            [photo.place.country if photo.place else "" for photo in listed],
-            lists,
-            self._looks(photos, f"photos of {name}"),
-        )
+        return Split(name, *_columns(photos), lists, self._looks(photos, f"photos of {name}"))
 
     def _is_absent(self, name: str, error: GeorankerError) -> bool:
         """Return whether an error says what a benchmark says of any split that it does not have."""
@@ -94,10 +90,22 @@ class DataWalk:
             return None
         try:
             table = self.data.own_lists(name) if file is None else self.data.lists(name)
+        except UnusableRows as error:
+            self._tell_rows(name, error)
+            return None
         except GeorankerError as error:
             self.findings += found(name, "files of lists that cannot be used", [error], _fix(error))
             return None if file is None else _unchecked(file)
         return None if table is None else Lists(table.columns, table.origin)
+
+    def _tell_rows(self, name: str, error: UnusableRows) -> None:
+        """Add a finding for each column and reason; those of a shared table are told once."""
+        fix = "correct them, or leave such rows out with data.on_bad_rows=skip; then the rest of the split is looked at"
+        told = {(finding.what, *finding.rows) for finding in self.findings}
+        for fault in error.faults:
+            what = f"rows whose {fault.column} {fault.kind}" if fault.column else f"rows, each of which {fault.kind}"
+            if (what, *fault.rows) not in told:
+                self.findings.append(Finding(name, what, fault.count, fault.rows, fix))
 
     def _candidates(self, split: Split, gallery: Mapping[str, Look]) -> Mapping[str, Look]:
         """Return what reading the candidates' photos gave; those of the split gallery were read before."""
@@ -124,6 +132,19 @@ class DataWalk:
         for batch in track(batches, told, console=console, transient=True, disable=not console.is_terminal):
             looks |= dict(zip(batch.photo_ids, batch.looks, strict=True))
         return looks | (_missing(photos, photos[0].source, looks) if chosen is not photos else {})
+
+
+def _columns(photos: Sequence[Photo]) -> tuple[pa.Array, np.ndarray, pa.Array]:
+    """Return ids, places and countries; a table has them as columns already."""
+    if isinstance(photos, TablePhotos):
+        places = np.full((len(photos), 2), np.nan) if photos.places is None else photos.places
+        return photos.ids, places, photos.names.get("country", pa.nulls(len(photos), pa.string()))
+    ids, ends, countries = [], [], []
+    for photo in photos:
+        ids.append(photo.id)
+        ends.append((photo.place.latitude, photo.place.longitude) if photo.place else (np.nan,) * 2)
+        countries.append(photo.place.country if photo.place else "")
+    return pa.array(ids, pa.string()), np.array(ends, np.float64).reshape(-1, 2), pa.array(countries, pa.string())
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -35,8 +35,10 @@ class Duplicates(Check):
                 yield from _lists(split.name, split.lists)
 
 
-def _repeated(ids: Sequence[str]) -> list[str]:
-    return [f"{id_}: {count} times" for id_, count in Counter(ids).items() if count > 1]
+def _repeated(ids: pa.Array) -> list[str]:
+    counts = pc.value_counts(ids)
+    several = counts.filter(pc.greater(counts.field("counts"), 1))
+    return [f"{each['values']}: {each['counts']} times" for each in several.to_pylist()]
 
 
 def _crowds(places: np.ndarray) -> list[str]:
@@ -50,7 +52,7 @@ def _crowds(places: np.ndarray) -> list[str]:
 
 
 def _lists(name: str, lists: Lists) -> Iterator[Finding]:
-    yield from found(name, "photos with more than one list", _repeated(lists.ids.to_pylist()), "keep one list of each")
+    yield from found(name, "photos with more than one list", _repeated(lists.ids), "keep one list of each")
     table = pa.table({"row": lists.row, "id": lists.candidate_ids, "item": np.arange(len(lists.row))})
     groups = table.filter(pc.is_valid(table["id"])).group_by(["row", "id"])
     table = groups.aggregate([("item", "max"), ("item", "count")])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from georanker.checks.base import Check, Finding, Lists, Split, found
@@ -26,13 +25,13 @@ def _findings(split: Split, lists: Lists) -> Iterator[Finding]:
     fix = "retrieve candidates for them, or drop their rows"
     yield from found(split.name, "empty lists", empty, fix, lists.list_line)
 
-    ids = pa.array(split.ids, pa.string())
-    without = ids.filter(pc.invert(pc.is_in(ids, lists.ids))).to_pylist()
+    ids = split.ids
+    without = ids.filter(pc.invert(pc.is_in(ids, lists.ids)))
     fix = "retrieve again, so that each photo of the split has candidates"
     yield from found(split.name, "photos without a list", without, fix)
 
     at = pc.index_in(lists.ids, value_set=ids)
-    strange = lists.ids.filter(pc.is_null(at)).to_pylist()
+    strange = lists.ids.filter(pc.is_null(at))
     fix = "the candidates were made for other data: retrieve again, or name the data that they were made for"
     yield from found(split.name, "lists of photos that the split does not have", strange, fix)
     rows = np.flatnonzero(pc.is_valid(at).to_numpy(zero_copy_only=False))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+import pyarrow.compute as pc
+
 from georanker.checks.base import Check, Finding, Look, Split, found
 
 MEASURED = {"val", "test"}
@@ -22,7 +24,8 @@ class SharedPhotos(Check):
         for one, two in combinations(splits, 2):
             if not {one.name, two.name} & MEASURED:
                 continue
-            pair, both = f"{one.name}, {two.name}", sorted({*one.ids} & {*two.ids})
+            pair = f"{one.name}, {two.name}"
+            both = sorted(pc.unique(one.ids.filter(pc.is_in(one.ids, value_set=two.ids))).to_pylist())
             ids = [id_ for id_ in both if _may_be_one(one.looks.get(id_), two.looks.get(id_))]
             yield from found(pair, "photos that are in both", ids, fix)
             by_bytes = {look.digest: id_ for id_, look in one.looks.items() if look.digest}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from georanker.checks.base import Check, Finding, Lists, Split, found, possible
@@ -12,6 +13,8 @@ from georanker.gazetteer import gazetteer
 
 LEAST = 20
 """Places below which nothing can be said."""
+MOST = 10_000
+"""Places above which no more are looked up."""
 NEAR_CANDIDATE_KM = 200.0
 NEAR_SETTLEMENT_KM = 50.0
 GAIN = 0.3
@@ -28,11 +31,9 @@ class SwappedColumns(Check):
     def findings(self, splits: Sequence[Split]) -> Iterator[Finding]:
         """Yield the witnesses of each split."""
         for split in splits:
-            countries = np.array([name.casefold() for name in split.countries], object)
-            witnesses = [*_by_names("photos", split.places, countries), *_by_settlements(split.places)]
-            if split.lists is not None:
-                named = pc.utf8_lower(pc.fill_null(split.lists.countries, "")).to_numpy(zero_copy_only=False)
-                witnesses += [*_by_candidates(split.lists), *_by_names("candidates", split.lists.places, named)]
+            witnesses = [*_by_names("photos", split.places, split.countries), *_by_settlements(split.places)]
+            if (lists := split.lists) is not None:
+                witnesses += [*_by_candidates(lists), *_by_names("candidates", lists.places, lists.countries)]
             fix = "swap the columns of latitude and longitude, of the truth or of the candidates, and check again"
             yield from found(split.name, "signs that latitude and longitude are swapped", witnesses, fix)
 
@@ -47,12 +48,14 @@ def _by_candidates(lists: Lists) -> Iterator[str]:
         yield f"{given:.0%} {what} as it is, {swapped:.0%} with the truth's columns swapped"
 
 
-def _by_names(whose: str, places: np.ndarray, countries: np.ndarray) -> Iterator[str]:
-    rows = np.flatnonzero(countries != "")[:10_000]
+def _by_names(whose: str, places: np.ndarray, countries: pa.Array) -> Iterator[str]:
+    named = pc.not_equal(pc.fill_null(countries, ""), "").to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(named)[:MOST]
     if len(rows) < LEAST:
         return
+    names = np.array([name.casefold() for name in countries.take(pa.array(rows)).to_pylist()], object)
     given, swapped = (
-        np.mean([name.casefold() for name in gazetteer().lookup(possible(each)).country] == countries[rows])
+        np.mean([name.casefold() for name in gazetteer().lookup(possible(each)).country] == names)
         for each in (places[rows], places[rows][:, ::-1])
     )
     if swapped > given + GAIN:
@@ -63,6 +66,7 @@ def _by_settlements(places: np.ndarray) -> Iterator[str]:
     known = places[~np.isnan(places).any(1)]
     if len(known) < LEAST:
         return
+    known = known[:: -(-len(known) // MOST)]
     given, swapped = (
         np.mean(gazetteer().lookup(possible(each)).distance_km < NEAR_SETTLEMENT_KM) for each in (known, known[:, ::-1])
     )

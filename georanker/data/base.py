@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Subset
 from georanker.candidate_table import CandidateTable
 from georanker.candidates import CandidatesFile
 from georanker.data.epoch_sampler import EpochSampler
-from georanker.types import Batch, CandidateList, GeorankerError, Photo, PhotoSource, RankingBatch
+from georanker.types import Batch, CandidateList, GeorankerError, ListCollator, Photo, PhotoSource, RankingBatch
 
 Collator = Callable[[Any], Batch]
 SPLITS = ("gallery", "retriever_train", "train", "val", "test")
@@ -30,8 +30,8 @@ SPLITS = ("gallery", "retriever_train", "train", "val", "test")
 class GeoDataModule(L.LightningDataModule, ABC):
     """Photos of a benchmark, in the splits gallery, retriever_train, train, val and test.
 
-    Without candidates its loaders give photos, for retrievers; with candidates, from candidates files or from the
-    benchmark's own files, they give candidate lists, for rankers.
+    Its loaders give candidate lists, from candidates files or from the benchmark's own files, to a collator that reads
+    lists, which is a ranker's, and photos to any other, which is a retriever's.
 
     Args:
         candidates: the folder with the candidates files train.parquet, val.parquet and test.parquet.
@@ -84,19 +84,28 @@ class GeoDataModule(L.LightningDataModule, ABC):
     def check_retrieved(self, split: str, lists: CandidateTable) -> None:
         """Raise GeorankerError if a candidates file was retrieved for other photos than the split has."""
 
-    def lists(self, split: str) -> CandidateTable:
-        """Return the candidate lists of a split, from its candidates file, or else from the benchmark's own files."""
-        found = self._lists(split)
-        if found is None:
-            raise GeorankerError("data.candidates is not set: name the folder that `georanker retrieve` wrote")
-        return found
+    def cut(self, lists: CandidateTable) -> CandidateTable:
+        """Return what is taken of the lists of a candidates file; all, unless the benchmark has settings of its own."""
+        return lists
 
-    def _lists(self, split: str) -> CandidateTable | None:
-        if self.candidates is None:
-            return None if getattr(self.collator, "reads_photos", False) else self.own_lists(split)
-        found = CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
-        self.check_retrieved(split, found)
-        return found
+    def lists(self, split: str) -> CandidateTable:
+        """Return the candidate lists of a split, from its candidates file, or else from the benchmark's own files.
+
+        Raises:
+            GeorankerError: there are none.
+        """
+        if self.candidates is not None:
+            found = CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
+            self.check_retrieved(split, found)
+            return self.cut(found)
+        own = self.own_lists(split)
+        if own is None:
+            raise GeorankerError("data.candidates is not set: name the folder that `georanker retrieve` wrote")
+        return own
+
+    def skipped_rows(self, split: str) -> Path:
+        """Return the file for the rows of a split that are skipped: beside the run, or in the working folder."""
+        return Path(self.trainer.default_root_dir if self.trainer else ".") / f"skipped_rows.{split}.csv"
 
     def loader(
         self, items: Sequence[Photo] | Sequence[CandidateList], collator: Collator, shuffle: bool = False
@@ -150,23 +159,27 @@ class GeoDataModule(L.LightningDataModule, ABC):
             raise GeorankerError("data.collator is not set; the command line takes it from the model")
         return self.collator
 
-    def _loader(self, split: str) -> DataLoader[Any]:
-        lists = self._lists(split)
-        return self.loader(self.photos(split) if lists is None else lists, self._given_collator())
+    def _reads_lists(self) -> bool:
+        return isinstance(self._given_collator(), ListCollator)
+
+    def _items(self, split: str) -> Sequence[Photo] | CandidateTable:
+        items = self.lists(split) if self._reads_lists() else self.photos(split)
+        if split == "test" and not len(items):  # of which Lightning would only say that a length is zero
+            raise GeorankerError("the split test is empty")
+        return items
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the mixed photos of retriever_train, or the mixed lists of train."""
-        lists = self._lists("train")
-        items = self.photos("retriever_train") if lists is None else lists
+        items = self.lists("train") if self._reads_lists() else self.photos("retriever_train")
         return self.loader(items, self._given_collator(), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the split val."""
-        return self._loader("val")
+        return self.loader(self._items("val"), self._given_collator())
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Return the split test."""
-        return self._loader("test")
+        return self.loader(self._items("test"), self._given_collator())
 
     def predict_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Return what is not answered of the split test, with the lists kept for answers that people read.
@@ -174,15 +187,14 @@ class GeoDataModule(L.LightningDataModule, ABC):
         Returns:
             A loader; no loader if all is answered.
         """
-        collator, lists = self._given_collator(), self._lists("test")
-        if self.unanswered is not None:
-            lists = self.lists("test")
-            rows = self.unanswered(lists)
-            self.answered, self.left = len(lists) - len(rows), len(rows)
-            return self.loader(Subset(lists, rows), _KeepLists(collator)) if rows else []  # type: ignore[arg-type]
-        items = self.photos("test") if lists is None else lists
-        self.answered, self.left = 0, len(items)
-        return self.loader(items, collator if lists is None else _KeepLists(collator))
+        collator = self._given_collator()
+        lists = self._items("test")
+        if not isinstance(lists, CandidateTable):
+            self.answered, self.left = 0, len(lists)
+            return self.loader(lists, collator)
+        rows = range(len(lists)) if self.unanswered is None else self.unanswered(lists)
+        self.answered, self.left = len(lists) - len(rows), len(rows)
+        return self.loader(Subset(lists, rows), _KeepLists(collator)) if rows else []  # type: ignore[arg-type]
 
     def settings(self) -> dict[str, object]:
         """Return the settings that photos and lists depend on.

@@ -63,7 +63,7 @@ class CandidateCells:
                 try:
                     listed, guesses, unparsed = self._row({name: cells[at] for name, cells in columns.items()})
                 except _CellError as error:
-                    table.fault([start + at], error.column, str(error))
+                    table.fault([start + at], error.column, str(error), error.kind)
                     listed, guesses, unparsed = [], [], 0
                 found.append([*listed[: self.retrieved_count], *guesses])
                 full.append(listed[max(0, len(listed) - self.negative_count) :])
@@ -103,9 +103,13 @@ class CandidateCells:
 class _CellError(Exception):
     """A cell cannot be used."""
 
-    def __init__(self, column: str, reason: str) -> None:
+    def __init__(self, column: str, reason: str, kind: str = "") -> None:
         super().__init__(reason)
-        self.column = column
+        self.column, self.kind = column, kind
+
+
+def _strange(column: str, value: Value, wanted: str) -> _CellError:
+    return _CellError(column, f"holds {value!r:.60}, which is not {wanted}", f"holds what is not {wanted}")
 
 
 def _listed(column: str, cell: object, length: int | None = None) -> list[Value]:
@@ -114,11 +118,13 @@ def _listed(column: str, cell: object, length: int | None = None) -> list[Value]
     try:
         found = parse_literal(cell) if isinstance(cell, str) else cell
     except ValueError as error:
-        raise _CellError(column, f"is not a literal that can be read ({error})") from error
+        kind = "is not a literal that can be read"
+        raise _CellError(column, f"{kind} ({error})", kind) from error
     if not isinstance(found, list):
         raise _CellError(column, "is not a list")
     if length is not None and len(found) != length:
-        raise _CellError(column, f"is a list of {len(found)}, not of {length} as the places")
+        reason = f"is a list of {len(found)}, not of {length} as the places"
+        raise _CellError(column, reason, "is a list of another length than the places")
     return found
 
 
@@ -137,20 +143,20 @@ def _pair(value: Value) -> tuple[float, float] | None:
 def _place(column: str, value: Value) -> tuple[float, float]:
     found = _pair(value)
     if found is None:
-        raise _CellError(column, f"holds {value!r:.60}, which is not (latitude, longitude) in degrees")
+        raise _strange(column, value, "(latitude, longitude) in degrees")
     return found
 
 
 def _photo(column: str, value: Value) -> str | None:
     if value is None or isinstance(value, str | int):
         return None if value is None else str(value)
-    raise _CellError(column, f"holds {value!r:.60}, which is not the id of a photo")
+    raise _strange(column, value, "the id of a photo")
 
 
 def _names(column: str, value: Value) -> tuple[str, str, str]:
     """Return city, state and country; what is no text, such as None and nan, is unknown."""
     if not isinstance(value, list) or len(value) not in (3, 6):
-        raise _CellError(column, f"holds {value!r:.60}, which is not a list of 3 or 6 names")
+        raise _strange(column, value, "a list of 3 or 6 names")
     three = value if len(value) == 3 else [value[at] for at in _OF_SIX]
     city, state, country = (each if isinstance(each, str) else "" for each in three)
     return city, state, country

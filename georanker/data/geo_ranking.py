@@ -41,8 +41,9 @@ class GeoRanking(GeoDataModule):
         negatives: so many of the last references of a row are named to the model as negatives.
         val_size: rows at the end of the file that are held out for val; None for one in a hundred.
         test_size: rows before them that are held out for test; None for one in a hundred.
-        on_bad_rows: "error" stops at a row that cannot be used; "skip" leaves such rows out and writes them down.
-        candidates: the folder with candidates files that take the place of the file's lists.
+        on_bad_rows: "error" stops at a row that cannot be used; "skip" leaves such rows out, before the splits are
+            cut, and writes them down as GeoTable does, in skipped_rows.train.csv.
+        candidates: the folder with candidates files that take the place of the file's lists, cut in the same way.
         batch_size: photos or lists in a batch of one process.
         num_workers: processes that decode photos beside the training.
         seed: of the order of training; None for that of seed_everything.
@@ -91,6 +92,11 @@ class GeoRanking(GeoDataModule):
         """Return the lists of a split."""
         return CandidateTable(self._rows(split), str(self.table), self.photo_source, self.gallery_source)
 
+    def cut(self, lists: CandidateTable) -> CandidateTable:
+        """Return the same ranks and as many negatives of a candidates file, whose first candidate has rank 1."""
+        first, last = self.ranks
+        return lists.part(first - 1, last - first + 1, None, self.negatives)
+
     def _rows(self, split: str) -> pa.Table:
         rows = len(self._all)
         test, val = (max(1, rows // 100) if size is None else size for size in self.held_out)
@@ -105,6 +111,4 @@ class GeoRanking(GeoDataModule):
 
     @functools.cached_property
     def _all(self) -> pa.Table:
-        run = Path(self.trainer.default_root_dir) if self.trainer else Path()
-        report = run / "skipped_rows.csv"
-        return read_georanking(self.table, self.ranks, self.negatives, self.on_bad_rows, report)
+        return read_georanking(self.table, self.ranks, self.negatives, self.on_bad_rows, self.skipped_rows("train"))

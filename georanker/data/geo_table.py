@@ -17,7 +17,7 @@ from georanker.data.table_photos import TablePhotos
 from georanker.data.tables import BadRows, TableFile, tell
 from georanker.discovery import classes
 from georanker.stores.open_store import open_store
-from georanker.types import GeorankerError, Photo, PhotoSource
+from georanker.types import GeorankerError, ListCollator, Photo, PhotoSource
 
 _LIMITS = {"latitude": 90.0, "longitude": 180.0}
 _SWAPPED_ROWS, _SWAPPED_SHARE = 3, 0.1
@@ -30,12 +30,12 @@ class GeoTable(GeoDataModule):
     Delimiter, encoding and byte order mark of a CSV file are found by themselves. An id is the name of a photo below
     the folder or archive, in any spelling that `georanker.stores` knows: with or without suffix and first folders, `_`
     for `/`. A table may carry candidates too, as lists in a parquet file or as Python literals in a CSV file, which are
-    read and never run; with `candidates` those of the files there are taken instead.
+    read and never run; with `candidates` those of the files there are taken instead, and as many of them.
 
     Rows that cannot be used are an error that names file, row and column. With `on_bad_rows: skip` they are left out,
     counted in one warning, and written to `skipped_rows.<split>.csv` in the trainer's default_root_dir, or in the
     working folder where there is no trainer: file, row (the line of a CSV file, from 1; the row of a parquet file, from
-    0), column, value and reason.
+    0), column, value and reason. The file is removed when no row of its table is skipped any more.
 
     Args:
         test: the table of the photos to report.
@@ -124,6 +124,7 @@ class GeoTable(GeoDataModule):
             "continent": continent_column,
         }
         self._fields = {field: column for field, column in fields.items() if column is not None}
+        self._counts = retrieved, generated, negatives
         self._cells = None
         if candidate_places_column is not None:
             self._cells = CandidateCells(
@@ -131,32 +132,33 @@ class GeoTable(GeoDataModule):
                 candidate_photos_column,
                 candidate_names_column,
                 generated_places_column,
-                retrieved,
-                generated,
-                negatives,
+                *self._counts,
             )
         self.on_bad_rows: BadRows = on_bad_rows
         self.photo_source = self.gallery_source = None if photos is None else open_store(photos)
         if gallery_photos is not None:
             self.gallery_source = open_store(gallery_photos)
-        self._photos: dict[tuple[Path, PhotoSource | None], TablePhotos] = {}  # splits may share a table
-        self._own: dict[str, CandidateTable | None] = {}
+        # Splits may share a table; with its candidates it is another one than without.
+        self._kept: dict[tuple[Path, PhotoSource | None, bool], tuple[TablePhotos, CandidateTable | None]] = {}
         self._counted: set[Path] = set()
 
     def photos(self, split: str) -> Sequence[Photo]:
-        """Return the photos of a split, in the order of the table, which is read once."""
-        key = self.tables.get(split, Path()), self._source(split)
-        if key not in self._photos:
-            table = self._table(split)
-            photos = self._read_photos(split, table)
-            self._photos[key] = photos.take(table.usable(self.on_bad_rows, self.report(split)))
-        return self._photos[key]
+        """Return the photos of a split, in the order of the table, which is read once for them and its own lists.
+
+        Rows whose candidates cannot be used are left out here too, unless candidates are not asked of the table.
+        """
+        wanted = self.candidates is None and (self.collator is None or isinstance(self.collator, ListCollator))
+        return self._read(split, self.candidate_columns(split) if wanted else None)[0]
 
     def own_lists(self, split: str) -> CandidateTable | None:
         """Return the candidates that the table of a split carries; None if no columns are named for them."""
-        if split not in self._own:
-            self._own[split] = self._read_lists(split)
-        return self._own[split]
+        columns = self.candidate_columns(split)
+        return None if columns is None else self._read(split, columns)[1]
+
+    def cut(self, lists: CandidateTable) -> CandidateTable:
+        """Return as many candidates and negatives of a candidates file as are taken of the table's own lists."""
+        retrieved, generated, negatives = self._counts
+        return lists.part(0, retrieved, generated, negatives)
 
     def fields(self, split: str) -> Mapping[str, str]:
         """Return the columns of a split's table by what they hold: id, and fields of `Place`."""
@@ -170,6 +172,21 @@ class GeoTable(GeoDataModule):
         """Return the columns candidates and negatives, a row for each of the table; bad ones are noted as faults."""
         assert self._cells is not None
         return self._cells.read(table)
+
+    def _read(self, split: str, columns: Sequence[str] | None) -> tuple[TablePhotos, CandidateTable | None]:
+        """Return the photos of a split, and their lists if the columns of those are given."""
+        key = self.tables.get(split, Path()), self._source(split), columns is not None
+        if key not in self._kept:
+            table = self._table(split, columns or ())
+            photos = self._read_photos(split, table)
+            cells = None if columns is None else self.read_candidates(split, table)
+            rows = table.usable(self.on_bad_rows, self.skipped_rows(split))
+            photos, lists = photos.take(rows), None
+            if cells is not None:
+                candidates, negatives = (column.take(pa.array(rows)) for column in cells)
+                lists = self._lists_of(photos, candidates, negatives, table.path)
+            self._kept[key] = photos, lists
+        return self._kept[key]
 
     def _table(self, split: str, more_columns: Sequence[str] = ()) -> TableFile:
         if split not in self.tables:
@@ -211,30 +228,18 @@ class GeoTable(GeoDataModule):
                 f"data.latitude_column={longitude} and data.longitude_column={latitude}"
             )
 
-    def _read_lists(self, split: str) -> CandidateTable | None:
-        columns = self.candidate_columns(split)
-        if columns is None:
-            return None
-        table = self._table(split, columns)
-        photos = self._read_photos(split, table)
-        candidates, negatives = self.read_candidates(split, table)
-        rows = table.usable(self.on_bad_rows, self.report(split))
-        places = np.full((len(table), 2), np.nan) if photos.places is None else photos.places
-        latitudes, longitudes = (pa.array(places[rows, at], from_pandas=True) for at in (0, 1))
-        taken = pa.array(rows)
+    def _lists_of(self, photos: TablePhotos, candidates: pa.Array, negatives: pa.Array, path: Path) -> CandidateTable:
+        places = np.full((len(photos), 2), np.nan) if photos.places is None else photos.places
+        latitudes, longitudes = (pa.array(places[:, at], from_pandas=True) for at in (0, 1))
         found = {
-            "photo_id": photos.ids.take(taken),
+            "photo_id": photos.ids,
             "latitude": latitudes,
             "longitude": longitudes,
-            "embedding": pa.nulls(len(rows), SCHEMA.field("embedding").type),
-            "candidates": candidates.take(taken),
-            "negatives": negatives.take(taken),
+            "embedding": pa.nulls(len(photos), SCHEMA.field("embedding").type),
+            "candidates": candidates,
+            "negatives": negatives,
         }
-        return CandidateTable(pa.table(found, SCHEMA), str(table.path), self.photo_source, self.gallery_source)
-
-    def report(self, split: str) -> Path:
-        """Return the file for the rows of a split that are skipped."""
-        return Path(self.trainer.default_root_dir if self.trainer else ".") / f"skipped_rows.{split}.csv"
+        return CandidateTable(pa.table(found, SCHEMA), str(path), self.photo_source, self.gallery_source)
 
 
 def _names(fields: Mapping[str, str]) -> list[str]:

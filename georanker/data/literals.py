@@ -91,7 +91,12 @@ def _scalar(token: str) -> Value:
             raise ValueError("a text without an end")
         return _text(token) if "\\" in token or "\n" in token else token[1:-1]
     if _NUMBER.fullmatch(token):
-        return int(token) if token.lstrip("+-").isdigit() else float(token)
+        digits = token.lstrip("+-")
+        if not digits.isdigit():
+            return float(token)
+        if digits[0] == "0" and len(digits) > 1:  # it may be an id, which would become another one
+            raise ValueError(f"{_shown(token)} begins with 0: a text, such as an id, stands in quotes")
+        return int(token)
     if token in _NAMES:
         return _NAMES[token]
     if token.lstrip("+-").lower() in ("nan", "inf"):

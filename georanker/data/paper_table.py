@@ -21,7 +21,8 @@ class PaperTable(GeoTable):
 
     Candidates come from `candidates`, or else from `neighbours` with `gallery`, without guessed places, or else from
     the cells of `table` where it has them. In the latter two the negatives are the last of the photo's full list of 20,
-    taken before it is cut to `retrieved`. Guessed places follow the retrieved ones, so that those win on ties.
+    taken before it is cut to `retrieved`; lists of `candidates` are cut to the same numbers. Guessed places follow the
+    retrieved ones, so that those win on ties.
 
     Source: arXiv 2505.13731, `compile_prediction_candidates.py` and `evaluate.py` of its public code.
 
@@ -118,4 +119,4 @@ class PaperTable(GeoTable):
         """Return the columns candidates and negatives."""
         if self._neighbours is None:
             return super().read_candidates(split, table)
-        return self._neighbours.read(table, self.on_bad_rows, self.report(f"{split}.gallery"))
+        return self._neighbours.read(table, self.on_bad_rows, self.skipped_rows(f"{split}.gallery"))

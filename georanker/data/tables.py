@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import difflib
+import itertools
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -17,6 +19,8 @@ import pyarrow.parquet as pq
 from lightning.pytorch.utilities import rank_zero_only
 
 from georanker.data.csv_files import CsvFile
+from georanker.data.row_fault import RowFault
+from georanker.data.unusable_rows import UnusableRows
 from georanker.files import file_beside
 from georanker.types import GeorankerError
 
@@ -26,6 +30,18 @@ BadRows = Literal["error", "skip"]
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _SHOWN, _WRITTEN = 60, 1000
 """Characters of a cell in an error, and in the file of skipped rows."""
+_FIRST = 5
+"""Rows of each kind of fault that are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Rows that cannot be used, why not, and which kind of reasons that is."""
+
+    rows: np.ndarray
+    column: str
+    reason: str
+    kind: str
 
 
 class TableFile:
@@ -70,7 +86,7 @@ class TableFile:
         self.rows: np.ndarray = np.arange(table.num_rows)
         """(N,) their numbers in the file."""
         self._is_wrong: np.ndarray = np.zeros(table.num_rows, bool)
-        self._faults: list[tuple[np.ndarray, str, str]] = []
+        self._faults: list[_Fault] = []
         for row, width in wrong.items():
             self.fault([row], "", f"has {width} cells, the first line {len(self.names)}")
 
@@ -81,24 +97,26 @@ class TableFile:
         """Keep some of the rows; they keep the numbers by which they are told."""
         position = np.full(len(self), -1)
         position[rows] = np.arange(len(rows))
-        moved = [(position[faulty], column, reason) for faulty, column, reason in self._faults]
-        self._faults = [(kept, column, reason) for faulty, column, reason in moved if len(kept := faulty[faulty >= 0])]
+        moved = [replace(fault, rows=position[fault.rows]) for fault in self._faults]
+        kept = [replace(fault, rows=fault.rows[fault.rows >= 0]) for fault in moved]
+        self._faults = [fault for fault in kept if len(fault.rows)]
         self.columns = {name: column.take(pa.array(rows)) for name, column in self.columns.items()}
         self.rows, self._is_wrong = self.rows[rows], self._is_wrong[rows]
 
-    def fault(self, rows: Sequence[int] | np.ndarray, column: str, reason: str) -> None:
+    def fault(self, rows: Sequence[int] | np.ndarray, column: str, reason: str, kind: str = "") -> None:
         """Note that rows cannot be used; only what is noted first of a row counts.
 
         Args:
             rows: as this table counts them.
             column: where the fault lies; "" if in no column that was read.
             reason: what the cell is, such as "is not a number".
+            kind: the same without what differs between cells, where something does.
         """
         fresh = np.asarray(rows, np.int64)
         fresh = fresh[~self._is_wrong[fresh]]
         if len(fresh):
             self._is_wrong[fresh] = True
-            self._faults.append((fresh, column, reason))
+            self._faults.append(_Fault(fresh, column, reason, kind or reason))
 
     def texts(self, name: str) -> pa.Array:
         """Return a column as text, without spaces around it; "" where there is nothing."""
@@ -145,23 +163,23 @@ class TableFile:
 
         Args:
             on_bad_rows: "error" to raise the first fault; "skip" to write down the rows that have one, and warn once.
-            report: the CSV file to write them to, with file, row (the line of a CSV file), column, value and reason.
+            report: the CSV file to write them to, with file, row (the line of a CSV file), column, value and reason;
+                one that tells of this table is removed if it has no fault any more.
 
         Raises:
-            GeorankerError: a row has a fault and none may be skipped, or all rows have one.
+            UnusableRows: a row has a fault and none may be skipped, or all rows have one.
         """
         good = np.flatnonzero(~self._is_wrong)
         if len(good) == len(self):
+            _forget(report, self.path)
             return good
         if on_bad_rows == "error":
-            row, column, reason = min((int(rows.min()), column, reason) for rows, column, reason in self._faults)
-            told = self._told(row, self._places([row]), column, reason)
-            raise GeorankerError(f"{told}; correct it, or leave such rows out with data.on_bad_rows=skip")
-        faults = sorted((row, column, reason) for rows, column, reason in self._faults for row in rows.tolist())
+            raise self._unusable("; correct it, or leave such rows out with data.on_bad_rows=skip")
+        if not len(good):
+            raise self._unusable("; so or otherwise no row of the file can be used")
+        faults = sorted((row, fault.column, fault.reason) for fault in self._faults for row in fault.rows.tolist())
         places = self._places([row for row, _, _ in faults])
         first = self._told(faults[0][0], places, *faults[0][1:])
-        if not len(good):
-            raise GeorankerError(f"{first}; so or otherwise no row of the file can be used")
         rows = [
             (self.path, places[row], column, _cut(str(self._value(row, column)), _WRITTEN), reason)
             for row, column, reason in faults
@@ -170,6 +188,28 @@ class TableFile:
         count = f"{len(faults):,} of {len(self):,} rows are skipped and written to {report}"
         tell(f"{self.path}: {count}; the first is {first.removeprefix(f'{self.path}, ')}")
         return good
+
+    def _unusable(self, fix: str) -> UnusableRows:
+        """Return the error that tells the first fault, and carries the first of each column and kind."""
+        kinds: dict[tuple[str, str], list[_Fault]] = {}
+        for fault in self._faults:
+            kinds.setdefault((fault.column, fault.kind), []).append(fault)
+        told: dict[tuple[str, str], list[tuple[int, str]]] = {
+            kind: sorted((row, fault.reason) for fault in faults for row in fault.rows.tolist())
+            for kind, faults in kinds.items()
+        }
+        kinds_in_order = sorted(told, key=lambda kind: told[kind][0])
+        places = self._places([row for rows in told.values() for row, _ in rows[:_FIRST]])
+        faults = [
+            RowFault(
+                column,
+                kind,
+                len(told[column, kind]),
+                [self._told(row, places, column, reason) for row, reason in told[column, kind][:_FIRST]],
+            )
+            for column, kind in kinds_in_order
+        ]
+        return UnusableRows(f"{faults[0].rows[0]}{fix}", faults)
 
     def _places(self, rows: Sequence[int]) -> dict[int, int]:
         """Return what each row is told by."""
@@ -200,6 +240,18 @@ def _write_down(report: Path, rows: Sequence[Sequence[object]]) -> None:
         writer = csv.writer(file)
         writer.writerow(["file", "row", "column", "value", "reason"])
         writer.writerows(rows)
+
+
+@rank_zero_only
+def _forget(report: Path, table: Path) -> None:
+    """Remove a report on a table that was written before; one on another table stays."""
+    try:
+        with report.open(encoding="utf-8", newline="") as file:
+            of = [row[:1] for row in itertools.islice(csv.reader(file), 2)]
+    except (OSError, ValueError, csv.Error):
+        return
+    if of == [["file"], [str(table)]]:
+        report.unlink()
 
 
 def column_names(path: Path) -> tuple[str, ...]:

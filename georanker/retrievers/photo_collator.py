@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -20,8 +19,6 @@ class PhotoCollator:
         image_size: pixels along each side.
     """
 
-    reads_photos: ClassVar[bool] = True
-    """Tells the data not to give the lists of a benchmark that has candidates of its own."""
     image_size: int
 
     def __call__(self, photos: Sequence[Photo]) -> PhotoBatch:

@@ -17,7 +17,7 @@ from torch.utils.data import Subset
 
 from georanker.candidates import write_candidates
 from georanker.data.base import GeoDataModule
-from georanker.gazetteer import gazetteer
+from georanker.gazetteer import ATTRIBUTION, gazetteer
 from georanker.georanking import told, write_georanking
 from georanker.retrievers.base import Retriever
 from georanker.retrievers.gallery import Gallery
@@ -142,7 +142,7 @@ class TrainingLists:
         for batch in batches:
             photos = [self.photos[row] for row in rows[done : done + len(batch)]]
             vectors = self.model.embed_photos(batch.to(self.model.device)).float().cpu().numpy()
-            yield from _named([self._split_off(found) for found in self.neighbours.of(photos, vectors)])
+            yield from gazetteer().named_lists(map(self._split_off, self.neighbours.of(photos, vectors)))
             done += len(batch)
 
     def _split_off(self, found: CandidateList) -> CandidateList:
@@ -153,8 +153,12 @@ class TrainingLists:
     def _write(self, console: Console) -> None:
         """Put the shards together."""
         left_out = self.shards.counts()
-        write_candidates(self.candidates_file, self.shards.lists(), self.retriever, self.gallery.folder)
-        written = write_georanking(self.file, self._with_places(), {"origin": self.shards.origin, "left_out": left_out})
+        write_candidates(self.candidates_file, self.shards.lists(), self.retriever, self.gallery.folder, ATTRIBUTION)
+        written = write_georanking(
+            self.file,
+            self._with_places(),
+            {"origin": self.shards.origin, "left_out": left_out, "attribution": ATTRIBUTION},
+        )
         self.shards.remove()
         console.print(f"  lists        {self.file}, {written:,} rows", highlight=False)
         console.print(f"  candidates   {self.candidates_file}", highlight=False)
@@ -182,7 +186,7 @@ class TrainingLists:
             assert self.related is not None
             raise GeorankerError(
                 f"{self.related.path}: knows none of the {len(self.rows):,} photos of {self.split}, such as "
-                f"{self.photos[0].id}; write their ids as photo_id"
+                f"{self.photos[0].id}; write their ids as {self.related.id_column}"
             )
         return {
             "format": FORMAT_VERSION,
@@ -202,18 +206,6 @@ def _place(photo: Photo) -> Place:
     if photo.place is None:
         raise GeorankerError(f"photo {photo.id}: has no place, so a ranker cannot learn from it; leave it out")
     return photo.place
-
-
-def _named(lists: Sequence[CandidateList]) -> Iterator[CandidateList]:
-    """Give candidates the names that they lack."""
-    places = (candidate.place for found in lists for candidate in (*found.candidates, *found.negatives))
-    names = iter(gazetteer().named(list(places)))
-    for found in lists:
-        candidates, negatives = (
-            tuple(replace(candidate, place=next(names)) for candidate in each)
-            for each in (found.candidates, found.negatives)
-        )
-        yield replace(found, candidates=candidates, negatives=negatives)
 
 
 def _fingerprint(gallery: Gallery) -> str:

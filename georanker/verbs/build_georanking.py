@@ -25,6 +25,8 @@ def build_georanking(
     negatives: int = 5,
     duplicate_cosine: float | None = 0.9999,
     related: Path | None = None,
+    related_id: str = "photo_id",
+    related_columns: Sequence[str] | None = None,
     photos_a_shard: int = 1024,
 ) -> None:
     """Make the paper's training lists for any photos and any gallery.
@@ -47,8 +49,10 @@ def build_georanking(
         top_k: candidates of each photo; the photo itself at rank 0 makes 20, as in the paper.
         negatives: so many of them, from the tail, are the negatives of the candidates file.
         duplicate_cosine: photos whose vectors have at least this cosine are taken for the same; null for none.
-        related: a CSV or parquet file with the column photo_id and others such as author or sequence: what shares a
-            value with the photo is no candidate.
+        related: a CSV or parquet file with photos and their authors, sequences or the like: what shares a value with
+            the photo is no candidate. For MP16_Pro_filtered.csv add --related_id IMG_ID --related_columns [AUTHOR].
+        related_id: its column of photos.
+        related_columns: its columns of authors and so on; all others by default.
         photos_a_shard: photos after which what is done is safe.
     """
     from rich.console import Console
@@ -66,7 +70,8 @@ def build_georanking(
     rank, processes = _place()
     model = load_retriever(retriever)
     places = Gallery.load(gallery, data.gallery_source)
-    neighbours = DistinctNeighbours(places, top_k, duplicate_cosine, Related(related) if related else None)
+    shared = Related(related, related_id, related_columns) if related else None
+    neighbours = DistinctNeighbours(places, top_k, duplicate_cosine, shared)
     for split in splits:
         job = TrainingLists(data, split, model, neighbours, negatives, out, photos, photos_a_shard)
         job.run(rank, processes, Console(quiet=rank > 0))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from georanker.types import CandidateList, GeorankerError
 from georanker.verbs.index import load_retriever
 
 if TYPE_CHECKING:
@@ -18,9 +20,12 @@ def retrieve(
     gallery: Path,
     out: Path,
     top_k: int = 20,
+    negatives: int = 5,
     splits: Sequence[str] = ("train", "val", "test"),
 ) -> None:
     """Look up the candidates of each photo, and write them for the ranker.
+
+    Names that the gallery lacks come from GeoNames.
 
     Args:
         data: the benchmark that the photos come from.
@@ -28,17 +33,26 @@ def retrieve(
         gallery: the folder that `georanker index` wrote with the same retriever.
         out: the folder to write; each split becomes a parquet file.
         top_k: candidates per photo.
+        negatives: as many of the places that follow the candidates, which a prompt may name: the paper's are the last
+            of its full list of 20, before that is cut to candidates.
         splits: which splits to write.
     """
     from rich.progress import track
 
     from georanker.candidates import write_candidates
+    from georanker.gazetteer import ATTRIBUTION, gazetteer
     from georanker.retrievers.gallery import Gallery
 
+    def split_off(found: CandidateList) -> CandidateList:
+        return replace(found, candidates=found.candidates[:top_k], negatives=found.candidates[top_k:])
+
+    for name, count, least in (("top_k", top_k, 1), ("negatives", negatives, 0)):
+        if count < least:
+            raise GeorankerError(f"{name} must be at least {least}, not {count}")
     model = load_retriever(retriever)
     places = Gallery.load(gallery, data.gallery_source)
     for split in splits:
         photos = data.photos(split)
         batches = track(data.loader(photos, model.collator), f"Retrieving for {len(photos):,} photos of {split}")
-        lists = model.stream(photos, batches, places, top_k)
-        write_candidates(out / f"{split}.parquet", lists, model.fingerprint(), gallery)
+        lists = gazetteer().named_lists(map(split_off, model.stream(photos, batches, places, top_k + negatives)))
+        write_candidates(out / f"{split}.parquet", lists, model.fingerprint(), gallery, ATTRIBUTION)

@@ -16,6 +16,7 @@ from georanker.candidate_table import CandidateTable
 from georanker.candidates import write_candidates
 from georanker.cli import main
 from georanker.data.photo_folder import PhotoFolder
+from georanker.data.table_photos import TablePhotos
 from georanker.types import GeorankerError, Photo
 from georanker.verbs.check_data import check_data
 from tests.conftest import ROOT
@@ -189,6 +190,47 @@ def test_splits_that_cannot_be_opened(world: World, capsys: pytest.CaptureFixtur
     assert "val  splits that cannot be opened: 1" in said
     assert "row 17" in said
     assert "swapped columns" in said
+
+
+def test_all_bad_rows_are_told_in_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = {"LAT": ["abc", "95", "", "1", "1", "1", "1", "1"], "LON": ["2"] * 3 + ["-400", "181"] + ["2"] * 3}
+    lists = ["[(1, 2)]"] * 5 + ["[(1, 2", "[(1, 2], 3", "[(1, 2)]"]
+    rows = zip(*cells.values(), lists, strict=True)
+    lines = [f'{at},{latitude},{longitude},"{listed}"' for at, (latitude, longitude, listed) in enumerate(rows)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,LAT,LON,where", *lines, "8,1,2"]))
+    columns = ["--data.latitude_column=LAT", "--data.longitude_column=LON", "--data.candidate_places_column=where"]
+    tables = [f"--data.{split}={tmp_path / 't.csv'}" for split in ("train", "test")]
+    with pytest.raises(SystemExit):
+        main(["check-data", "--data=GeoTable", *tables, *columns])
+    said = capsys.readouterr().out
+    assert re.findall(r"^train  (.*)$", said, re.MULTILINE) == [
+        "rows whose LAT is not a number: 1",
+        "rows whose LAT is outside [-90, 90] degrees: 1",
+        "rows whose LAT is empty: 1",
+        "rows whose LON is outside [-180, 180] degrees: 2",
+        "rows whose where is not a literal that can be read: 2",
+        "rows, each of which has 3 cells, the first line 4: 1",
+    ]
+    assert "line 8, column where: '[(1, 2], 3' is not a literal that can be read (a ] that closes nothing)" in said
+    assert "test  " not in said, "the splits share a table, which is told once"
+
+
+def test_the_photos_of_a_table_stay_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gallery has millions; as objects they would take gigabytes."""
+
+    def objects(self: TablePhotos) -> None:
+        raise AssertionError("the photos of a whole table are made")
+
+    monkeypatch.setattr(TablePhotos, "__iter__", objects)
+    (tmp_path / "t.csv").write_text("id,latitude,longitude,land\na,1,2,\nb,0,0,Fiji\na,3,4,Fiji\n")
+    with pytest.raises(SystemExit):
+        main(["check-data", "--data=GeoTable", f"--data.test={tmp_path / 't.csv'}", "--data.country_column=land"])
+    said = capsys.readouterr().out
+    assert "test  photos at 0, 0: 1\n    b\n" in said
+    assert "test  ids of more than one photo: 1\n    a: 2 times\n" in said
+    assert "kinds of mistakes: 2" in said
 
 
 def test_photos_must_be_a_number_of_photos(world: World) -> None:

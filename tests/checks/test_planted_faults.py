@@ -59,6 +59,16 @@ def own_coordinates(world: World) -> None:
     world.candidate_places[7] = world.truth[1]
 
 
+def own_negative(world: World) -> None:
+    latitude, longitude = world.truth[1].tolist()
+    world.negatives = [(1, "gallery/1", 10, 20), (1, "test/1", latitude, longitude), (2, "gallery/2", 10, 20)]
+
+
+def copied_negative(world: World) -> None:
+    latitude, longitude = world.truth[2].tolist()
+    world.negatives = [(1, "gallery/1", 10, 20), (2, "gallery/1", latitude, longitude), (3, "gallery/9", 0, 0)]
+
+
 def own_bytes(world: World) -> None:
     world.data[str(world.candidate_ids[7])] = world.data["test/1"]
 
@@ -135,6 +145,16 @@ FAULTS: dict[str, tuple[Callable[[World], None], set[str], str]] = {
         own_coordinates,
         {"test  candidates at exactly the query's coordinates: 1"},
         "row 1 (photo test/1), candidate 2",
+    ),
+    "the query as negative": (
+        own_negative,
+        {"test  negatives that are the query's own photo: 1"},
+        "row 1 (photo test/1), negative 1",
+    ),
+    "a negative at the query's place, and one at 0, 0": (
+        copied_negative,
+        {"test  negatives at exactly the query's coordinates: 1", "test  negatives at 0, 0: 1"},
+        "row 2 (photo test/2), negative 0",
     ),
     "an id twice": (id_twice, {"train  ids of more than one photo: 1"}, "train/4: 2 times"),
     "a copy": (

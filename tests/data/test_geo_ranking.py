@@ -155,6 +155,14 @@ def test_splits_are_the_file_cut_in_three(
     assert ids == [row["img_id"] for row in rows]
 
 
+def test_an_empty_test_is_told(paper: Miniatures) -> None:
+    data = GeoRanking(paper.georanking, test_size=0, val_size=0, collator=RankingCollator())
+    for loader in (data.test_dataloader, data.predict_dataloader):
+        with pytest.raises(GeorankerError, match=r"^the split test is empty$"):
+            loader()
+    assert not list(data.val_dataloader()), "none held out for val is a choice: Lightning then skips it"
+
+
 def test_splits_that_there_are_not(paper: Miniatures) -> None:
     with pytest.raises(GeorankerError, match="GeoRanking has no split 'gallery'; it has train, test, val"):
         GeoRanking(paper.georanking).photos("gallery")
@@ -250,7 +258,7 @@ def test_a_bad_row_is_named_or_skipped(
     data = GeoRanking(path, on_bad_rows="skip", val_size=0, test_size=0)
     found = list(data.lists("train"))
     assert [seen(each) for each in found] == [seen(plain(row)) for row in good]
-    with (tmp_path / "skipped_rows.csv").open(newline="") as file:
+    with (tmp_path / "skipped_rows.train.csv").open(newline="") as file:
         skipped = list(csv.DictReader(file))
     assert [row["row"] for row in skipped] == ["5", "31"]
 

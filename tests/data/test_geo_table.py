@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from georanker.cli import main, run_trainer
 from georanker.data.geo_table import GeoTable
+from georanker.retrievers.photo_collator import PhotoCollator
 from georanker.types import CandidateList, GeorankerError
 from tests.conftest import ROOT
 from tests.miniatures import Miniatures, write_miniatures
@@ -230,6 +231,27 @@ def test_skipped_rows_are_beside_the_run(mini: Miniatures, tmp_path: Path, monke
     main(["predict", *SIMILARITY, *data, "--trainer.default_root_dir=run"])
     assert (tmp_path / "run/skipped_rows.test.csv").read_text().splitlines()[1].startswith("x.csv,4,candidate_gps_lis,")
     assert pq.read_metadata(tmp_path / "run/predictions.parquet").num_rows == 23
+
+
+def test_photos_and_lists_leave_out_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = Path("skipped_rows.test.csv")
+    bad = write_csv(Path("x.csv"), [GOOD, changed("where", "3"), changed("latitude", "x"), changed("id", "last")])
+    for first in ("photos", "own_lists"):
+        data = GeoTable(bad, on_bad_rows="skip", **CELLS)  # type: ignore[arg-type]
+        getattr(data, first)("test")
+        told = report.read_text()
+        assert [line.split(",")[1] for line in told.splitlines()[1:]] == ["3", "4"]
+        assert [found.photo for found in data.lists("test")] == list(data.photos("test"))
+        assert report.read_text() == told
+    retriever = GeoTable(bad, on_bad_rows="skip", collator=PhotoCollator(8), **CELLS)  # type: ignore[arg-type]
+    assert len(retriever.photos("test")) == 3, "no candidates are asked of the table"
+    other = write_csv(Path("y.csv"), [GOOD])
+    assert len(own(other)) == 1
+    assert report.exists(), "it tells of another table"
+    write_csv(bad, [GOOD])
+    assert len(own(bad)) == 1
+    assert not report.exists(), "nothing of it is true any more"
 
 
 def test_candidates_from_a_retriever(

@@ -17,7 +17,7 @@ from georanker.candidates import CandidatesFile
 from georanker.cli import main, run_trainer
 from georanker.data.blue_marble import BlueMarble
 from georanker.data.geo_ranking import GeoRanking
-from georanker.gazetteer import gazetteer
+from georanker.gazetteer import ATTRIBUTION, gazetteer
 from georanker.georanking import told
 from georanker.retrievers.gallery import Gallery
 from georanker.training_lists import training_lists
@@ -109,6 +109,8 @@ def test_what_is_written(made: Path, small_run: Path) -> None:
         named = gazetteer().named([photo.place, *(gallery.candidate(at, 0.0).place for at in nearest)])
         assert row["ref_texts"] == [list(each.names) for each in named]
         assert [each.place.names for each in references] == [each.names for each in named[1:]]
+    assert told(made / "GeoRanking.parquet")["attribution"] == ATTRIBUTION
+    assert ATTRIBUTION in pq.read_schema(made / "train.parquet").metadata[b"georanker.candidates"].decode()
     assert any(names for row in rows for names in row["ref_texts"])
     counted = sum(int((score >= 0.99999)[np.argsort(-score)[: 19 + 30]].sum()) for score in scores)
     assert told(made / "GeoRanking.parquet")["left_out"] == ({"too like it": counted} if counted else {})

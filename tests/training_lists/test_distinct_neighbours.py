@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from georanker.retrievers.gallery import Gallery
 from georanker.training_lists.distinct_neighbours import ALIKE, RELATED, SAME, DistinctNeighbours
 from georanker.training_lists.related import Related
 from georanker.types import GeorankerError, Photo, Place
+from tests.miniatures import write_miniatures
 
 DIMENSIONS = 8
 
@@ -139,6 +141,18 @@ def test_photos_of_an_author_or_a_sequence_are_left_out(suffix: str, tmp_path: P
     assert neighbours.left_out == {RELATED: 2, SAME: 1}
 
 
+def test_the_table_of_mp16_pro_says_who_took_a_photo(tmp_path: Path) -> None:
+    mini = write_miniatures(tmp_path)
+    with pytest.raises(GeorankerError, match=r"has no column 'photo_id'.*--related_id; it has IMG_ID, AUTHOR, LAT"):
+        Related(mini.mp16_filtered)
+    table = Related(mini.mp16_filtered, "IMG_ID", ["AUTHOR"])
+    with mini.mp16_filtered.open(encoding="utf-8", newline="") as file:
+        ids = [row["IMG_ID"] for row in csv.DictReader(file)]
+    assert table.groups([*ids, "unknown"]).tolist() == [[1]] * len(ids) + [[0]]
+    with pytest.raises(GeorankerError, match=r"has no column 'OWNER'.*; name the right one in --related_columns"):
+        Related(mini.mp16_filtered, "IMG_ID", ["OWNER"])
+
+
 def test_a_cosine_of_null_leaves_only_ids() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(9, 4)))
     gallery = gallery_of([str(at) for at in range(9)], vectors)
@@ -151,12 +165,12 @@ def test_a_cosine_of_null_leaves_only_ids() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("photo,author\na,b\n", "has the columns photo, author; it needs photo_id"),
-        ("photo_id\na\n", "has the columns photo_id; it needs photo_id, and one or more such as author"),
+        ("photo,author\na,b\n", "has no column 'photo_id'.*; name the right one in --related_id; it has photo, author"),
+        ("photo_id\na\n", "has the column photo_id alone; it needs others, such as author"),
         ("photo_id,author\n", "has no rows"),
-        ("photo_id,author\na,b\n,c\n", "row 1: photo_id is empty"),
+        ("photo_id,author\na,b\n,c\n", "line 3, column photo_id: '' is empty; correct it$"),
         ("photo_id,author\na,x\nb\n", "line 3: has 1 cells, the first line 2"),
-        ("photo_id,author,author\na,x,y\n", "has a column more than once"),
+        ("photo_id,author,author\na,x,y\n", "has the column 'author' more than once"),
         ('photo_id,author\na,"x\nb,y\nc,z\n', "a quote .* is opened and not closed"),
         ("", "is empty"),
     ],
