@@ -66,6 +66,8 @@ def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
     warnings.filterwarnings("ignore", ".* available but not used.*")
     # A checkpoint may come from any run.
     warnings.filterwarnings("ignore", "The dirpath has changed.*")
+    # A second training replaces the checkpoint of the first.
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty.*")
     # Lightning 2.6 asks torch 2.13 about its pytrees in a way that torch has renamed.
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*", FutureWarning)
     # What Lightning tells in each run: the machine's devices, the seed, an advertisement, and how it saves.

@@ -27,7 +27,7 @@ class Stages:
         console: where progress is told.
 
     Raises:
-        GeorankerError: the folder holds the outputs of other settings.
+        GeorankerError: the folder holds the outputs of other settings, or of who knows which.
     """
 
     def __init__(self, run: Path, settings: Mapping[str, object], console: Console) -> None:
@@ -36,6 +36,10 @@ class Stages:
         self.record: dict[str, dict[str, Any]] = {"settings": self._settings, "seconds": {}}
         if self._path.exists():
             self.record = _read(self._path)
+        elif run.is_dir() and any(not path.name.startswith(".") for path in run.iterdir()):
+            raise GeorankerError(
+                f"{run} holds files, and no stages.json that says what made them; name another --run, or delete it"
+            )
         if self.record["settings"] != self._settings:
             raise GeorankerError(
                 f"{run} holds a run with other settings ({self.record['settings']}); name another --run, or delete it"
@@ -56,6 +60,8 @@ class Stages:
         self._console.print(f"[bold]{title}[/bold]")
         start = time.monotonic()
         stage()
+        if not output.exists():
+            raise GeorankerError(f"{title}: ended without {output}, where its config should write")
         seconds = round(time.monotonic() - start, 1)
         self.seconds[title] = seconds
         write_json(self._path, self.record)
@@ -67,4 +73,5 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         found = json.loads(path.read_text())
         return {"settings": dict(found["settings"]), "seconds": dict(found["seconds"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GeorankerError(f"{path}: cannot be read ({error}); delete it, or name another --run") from error
+        told = f"{path}: cannot be read ({error}); delete the run folder, or name another --run"
+        raise GeorankerError(told) from error

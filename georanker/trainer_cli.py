@@ -47,6 +47,11 @@ class TrainerCLI(LightningCLI):
             run=run,
         )
 
+    def before_instantiate_classes(self) -> None:
+        """Leave `config.yaml` to what was trained; each other command writes one beside it, as `test_config.yaml`."""
+        if self.subcommand not in (None, "fit"):
+            self.save_config_kwargs["config_filename"] = f"{self.subcommand}_config.yaml"
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Hand the model's collator to the data."""
         parser.link_arguments("model.collator", "data.init_args.collator", apply_on="instantiate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from georanker.cli import main
 from georanker.stages import Stages
 from georanker.types import GeorankerError
 from tests.conftest import ROOT
@@ -52,9 +54,9 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mine.yaml"
 
 
-def demo(experiment: Path, run: str, *more: str) -> subprocess.CompletedProcess[str]:
+def demo(experiment: Path, run: str, *more: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     args = [sys.executable, "-m", "georanker", "demo", f"--experiment={experiment}", f"--run={run}", *more]
-    return subprocess.run(args, cwd=experiment.parent, capture_output=True, text=True)
+    return subprocess.run(args, cwd=folder or experiment.parent, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +94,8 @@ def test_a_second_call_reuses_what_is_finished(experiment: Path, first: subproce
     files = {
         path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name not in ("metrics.json", "stages.json")
     }
-    again = demo(experiment, "runs/one")
-    assert again.returncode == 0
+    again = demo(Path(f"./{experiment.name}"), "runs/one", folder=experiment.parent)
+    assert again.returncode == 0, again.stderr
     assert again.stdout.count("done before") == 8
     assert {path: path.stat().st_mtime_ns for path in files} == files
     table = first.stdout[first.stdout.index("% of photos") :]
@@ -107,10 +109,47 @@ def test_other_settings_do_not_mix(experiment: Path, first: subprocess.Completed
     assert "holds a run with other settings" in again.stderr
 
 
+def test_a_run_without_its_record_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "retriever.ckpt").touch()
+    with pytest.raises(GeorankerError, match=r"no stages\.json that says what made them; name another --run"):
+        Stages(tmp_path, {"seed": 7}, Console())
+    assert not (tmp_path / "stages.json").exists()
+    Stages(tmp_path / "new", {"seed": 7}, Console())
+    Stages(tmp_path / "new", {"seed": 7}, Console())
+
+
+def test_a_stage_that_leaves_nothing(tmp_path: Path) -> None:
+    stages = Stages(tmp_path / "run", {}, Console())
+    with pytest.raises(GeorankerError, match=r"Answering: ended without .*answers"):
+        stages.run("Answering", tmp_path / "run/answers", lambda: None)
+    assert not stages.seconds
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("callbacks: .*", "callbacks: [CalmProgressBar]", "mine.yaml: trainer.callbacks lacks PredictionWriter"),
+        ("max_epochs: 1", "enable_checkpointing: false", "mine.yaml: trainer.enable_checkpointing is off"),
+        ("max_epochs: 1", "max_epoch: 1", "mine.yaml, line 7: 'max_epoch' is not an option"),
+    ],
+)
+def test_a_mistake_in_the_rankers_config_costs_no_training(
+    old: str, new: str, said: str, experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in experiment.parent.glob("*.yaml"):
+        (tmp_path / file.name).write_text(file.read_text())
+    text = re.sub(old, new, experiment.read_text())
+    (tmp_path / "mine.yaml").write_text(text if "lacks" in said else re.sub("  callbacks: .*", "", text))
+    with pytest.raises(SystemExit):
+        main(["demo", f"--experiment={tmp_path / 'mine.yaml'}", f"--run={tmp_path / 'run'}"])
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("text", ["half a", "[]", "{}"])
 def test_a_record_that_cannot_be_read(text: str, tmp_path: Path) -> None:
     (tmp_path / "stages.json").write_text(text)
-    with pytest.raises(GeorankerError, match=r"stages\.json: cannot be read .*; delete it"):
+    with pytest.raises(GeorankerError, match=r"stages\.json: cannot be read .*; delete the run folder"):
         Stages(tmp_path, {}, Console())
     assert (tmp_path / "stages.json").read_text() == text
 
@@ -125,5 +164,5 @@ def test_the_seed_fixes_the_result(experiment: Path, first: subprocess.Completed
 def test_an_experiment_that_is_not_there(tmp_path: Path) -> None:
     done = demo(tmp_path / "nowhere.yaml", "runs/three")
     assert done.returncode == 1
-    assert "shipped experiments are blue_marble, blue_marble_demo" in done.stderr
+    assert "shipped experiments are blue_marble, blue_marble_demo\n" in done.stderr
     assert not (tmp_path / "runs").exists()

@@ -51,21 +51,23 @@ def demo(
     config, retriever_config = experiment_configs(experiment)
     files = config_files([str(config), str(retriever_config)])
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-    settings = {"experiment": experiment, "configs": digest, "seed": seed, "unseen": unseen}
-    stages = Stages(run, settings, console)
+    name = config.stem  # the same, however its path was written
     retriever, gallery, candidates = run / "retriever.ckpt", run / "gallery", run / "candidates"
     ranker, predictions, metrics = run / "ranker.ckpt", run / "predictions.parquet", run / "metrics.json"
     page = run / "report.html"
     where = "in parts of the Earth that training has not seen" if unseen else "anywhere on land"
-    title = f"{experiment}, seed {seed}: photos {where}"
+    title = f"{name}, seed {seed}: photos {where}"
     common = [
         f"--seed_everything={seed}",
         *(["--data.unseen=True"] if unseen else []),
         f"--trainer.default_root_dir={run}",
-        f"--trainer.logger.save_dir={run}",
     ]
-    retriever_flags = [f"--config={retriever_config}", *common]
-    ranker_flags = [f"--config={config}", *common, f"--data.candidates={candidates}"]
+    # Both are built before training starts, so that a mistake in the second one costs no minutes.
+    retriever_flags = _checked_flags(retriever_config, common, run)
+    ranker_flags = [*_checked_flags(config, common, run, "PredictionWriter"), f"--data.candidates={candidates}"]
+
+    settings = {"experiment": name, "configs": digest, "seed": seed, "unseen": unseen}
+    stages = Stages(run, settings, console)
 
     def train(flags: list[str], checkpoint: Path) -> None:
         trainer = run_trainer(["fit", *flags]).trainer
@@ -114,12 +116,29 @@ def demo(
     write_json(metrics, {**measured, **stages.record})
     console.print()
     console.print(results_table({row: measured[row] for row in ROWS}, title))
+    if unseen:
+        console.print("README, section 'The full setting', says why ranking can fall below retrieval here")
     console.print()
     console.print(f"  report       {page}, for a browser: figures, map and photos")
     console.print(f"  figures      {metrics}")
     console.print(f"  answers      {predictions}")
     console.print(f"  map          {run / 'map.png'}")
     console.print(f"  curves       tensorboard --logdir {run}")
+
+
+def _checked_flags(config: Path, common: list[str], run: Path, callback: str = "") -> list[str]:
+    """Build what a config says, see that it brings what the stages need, and return the flags to run it in `run`."""
+    from georanker.cli import run_trainer
+
+    flags = [f"--config={config}", *common]
+    cli = run_trainer(flags, run=False)
+    if not cli.trainer.checkpoint_callback:
+        raise GeorankerError(f"{config}: trainer.enable_checkpointing is off, and the demo needs the checkpoint")
+    callbacks = cli.trainer.callbacks  # type: ignore[attr-defined]  # a connector sets it
+    if callback and callback not in {type(each).__name__ for each in callbacks}:
+        raise GeorankerError(f"{config}: trainer.callbacks lacks {callback}, which the demo needs")
+    logs = bool(cli.config.get("trainer.logger.class_path"))
+    return [*flags, f"--trainer.logger.save_dir={run}"] if logs else flags
 
 
 def experiment_configs(experiment: str) -> tuple[Path, Path]:
@@ -138,6 +157,7 @@ def experiment_configs(experiment: str) -> tuple[Path, Path]:
     ranker = Path(experiment) if Path(experiment).suffix == ".yaml" else shipped / f"{experiment}.yaml"
     retriever = ranker.with_stem(f"{ranker.stem}_retriever")
     if not (ranker.exists() and retriever.exists()):
-        names = ", ".join(sorted(path.stem.removesuffix("_retriever") for path in shipped.glob("*_retriever.yaml")))
+        there = {path.stem for path in shipped.iterdir()}
+        names = ", ".join(sorted(name for name in there if f"{name}_retriever" in there))
         raise GeorankerError(f"{ranker} and {retriever.name} are not both there; shipped experiments are {names}")
     return ranker, retriever

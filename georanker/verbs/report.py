@@ -90,7 +90,7 @@ def own_data(run: Path) -> GeoDataModule | None:
 
     from georanker.data.base import GeoDataModule
 
-    configs = sorted(run.glob("**/config.yaml"), key=lambda path: path.stat().st_mtime)
+    configs = sorted(run.glob("**/*config.yaml"), key=lambda path: path.stat().st_mtime)
     if not configs:
         return None
     parser = ArgumentParser(exit_on_error=False)
