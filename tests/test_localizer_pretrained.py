@@ -222,7 +222,9 @@ def _closed(localizer: Localizer) -> Gallery:
 
 
 def test_a_ranker_that_looks_at_the_gallery_needs_its_photos(looking: Localizer, small_run: Path) -> None:
-    with pytest.raises(GeorankerError, match="looks at the gallery's photos, and nothing says where they are; give"):
+    with pytest.raises(
+        GeorankerError, match=r"photos, and the run does not say where they are .its data is not known.; name --gall"
+    ):
         looking.localize(tile(small_run))
     blind = VLMBackbone(
         looking.ranker.backbone._arguments["model"], TemplatePrompt(["{query_photo}", "At {latitude}?"])
@@ -247,7 +249,10 @@ def test_the_runs_own_data_has_the_photos(
     assert again.candidates == found.candidates
     unknown = replace(localizer.provenance, data={"class_path": "NoSuch", "init_args": {}})
     looking.gallery.photo_source, looking.provenance = None, unknown
-    with pytest.raises(GeorankerError, match="the run's data: does not say how to build a benchmark") as told:
+    with pytest.raises(
+        GeorankerError,
+        match=r"\(the run's data: does not say how to build a benchmark .*; name --gallery_photos, or photo_source",
+    ) as told:
         looking.localize(tile(small_run))
     assert "\n" not in str(told.value)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from georanker.localizing.trust import Trust
 from georanker.localizing.words import as_text, degrees, from_answer_km, in_words, plain_table, show_or_print
-from georanker.types import Localization, Place
+from georanker.types import Candidate, Localization, Place
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 class Localized(Localization):
     """Where a photo was taken: the answer, the candidates behind it, and how far it can be trusted.
 
-    `photo.place` is where the photo itself says that it was taken, if it does; no answer depends on it.
+    `photo.place` is where the photo itself says that it was taken, if it does; no answer depends on it. `candidates`
+    are those that are shown.
     """
 
     trust: Trust = field(kw_only=True)
+    ranked: tuple[Candidate, ...] = field(kw_only=True, repr=False)
+    """All candidates, of which `candidates` are the first."""
 
     @property
     def distances_km(self) -> list[float]:

@@ -11,15 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from georanker.answers import SCHEMA, row
 from georanker.files import file_beside
 from georanker.gazetteer import ATTRIBUTION
 from georanker.localizing.localized import Localized
+from georanker.localizing.localized_page import write_html
 from georanker.localizing.localized_photos import LocalizedPhotos
-from georanker.types import Candidate, GeorankerError, Photo, Place
+from georanker.types import Candidate, GeorankerError, Place
 
 _DIGITS = 6
 """Of degrees in GeoJSON: a tenth of a metre, as RFC 7946 advises."""
@@ -81,34 +78,6 @@ def write_geojson(answers: LocalizedPhotos, path: Path) -> None:
     """
     features = [feature for answer in answers for feature in _features(answer)]
     _write(path, {"type": "FeatureCollection", "attribution": ATTRIBUTION, "features": features})
-
-
-def write_html(answers: LocalizedPhotos, path: Path) -> None:
-    """Write a page with a map and the photos, which needs no network."""
-    from georanker.report.html_report import write_report
-
-    # The page heads each photo with its id, so that how sure the answer is stands there.
-    headed = {f"{answer.photo.id}, {answer.trust}": answer for answer in answers}
-    source = _Given({head: answer.photo for head, answer in headed.items()})
-    rows = [{**row(answer), "photo_id": head} for head, answer in headed.items()]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "answers.parquet"
-        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), file)
-        write_report(file, path, photo_source=source)
-
-
-class _Given:
-    """The photos that were asked about, by what heads them."""
-
-    def __init__(self, photos: dict[str, Photo]) -> None:
-        self._photos = photos
-
-    def read(self, photo_id: str) -> bytes:
-        """Return the bytes of a photo."""
-        photo = self._photos.get(photo_id)
-        if photo is None or photo.source is None:
-            raise GeorankerError(f"photo {photo_id}: was not asked about")
-        return photo.source.read(photo.id)
 
 
 def _features(answer: Localized) -> list[dict[str, object]]:

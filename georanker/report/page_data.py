@@ -17,6 +17,8 @@ CANDIDATES_SHOWN = 8
 """The rest of a list is told in numbers; the page of 10,000 photos would otherwise not stay below 15 MB."""
 CASES = 6
 EXAMPLES = 8
+LISTED = 200
+"""Answers at hand are all listed, up to so many."""
 _CURVE_POINTS = 240
 
 
@@ -35,7 +37,7 @@ def page_data(
     Args:
         predictions: the answers.
         thumbnails: makes the small photos, and keeps them.
-        photo_source: holds the photos that were asked about.
+        photo_source: holds the photos that were asked about, if they do not bring their own bytes.
         gallery_source: holds the candidates' photos.
         shown: how many photos to show, evenly spread over the file; the worst and the best are always among them.
     """
@@ -56,13 +58,16 @@ def page_data(
     candidate_photos: dict[int, list[int]] = {}
     first = dict.fromkeys(row for found in at.values() for row in found)
     for row in [*first, *np.random.default_rng(0).permutation(len(rows)).tolist()]:  # what fits is spread evenly
-        photos[row] = thumbnails.add(predictions.photo_ids[rows[row]], photo_source)
+        own = predictions.photos[rows[row]] if predictions.photos else None
+        source = own.source if own else photo_source
+        photos[row] = thumbnails.add(predictions.photo_ids[rows[row]], source)
         if row in first and row not in candidate_photos:
             ids = predictions.candidate_ids.take(items[row, real[row]]).to_pylist()
             candidate_photos[row] = [thumbnails.add(photo_id, gallery_source) for photo_id in ids]
 
     return {
         "ids": [predictions.photo_ids[row] for row in rows],
+        "notes": [predictions.notes[row] for row in rows] if predictions.notes else [],
         "answers": _floats(predictions.places[rows]),
         "truths": _floats(predictions.truths[rows]),
         "errors": _floats(predictions.errors_km[rows]),
@@ -90,15 +95,18 @@ def page_data(
 def chosen(predictions: Predictions) -> dict[str, np.ndarray]:
     """Return which photos to show as examples, worst and best; examples are spread evenly from good to bad.
 
-    Without a known truth there is no worst and no best, and the examples are spread over the file.
+    Without a known truth there is no worst and no best, and the examples are spread over the file. Photos that bring
+    their own bytes were asked about one by one, and stand there in their order.
     """
     rows = np.flatnonzero(predictions.known)
-    if not len(rows):
-        spread = np.linspace(0, len(predictions) - 1, min(EXAMPLES, len(predictions))).astype(int)
-        return {"examples": spread, "best": rows, "worst": rows}
     order = rows[np.argsort(predictions.errors_km[rows], kind="stable")]
+    cases = {"best": order[: min(CASES, (len(order) + 1) // 2)], "worst": order[::-1][: min(CASES, len(order) // 2)]}
+    if predictions.photos:
+        return {"examples": np.arange(min(LISTED, len(predictions))), **cases}
+    if not len(rows):
+        return {"examples": np.linspace(0, len(predictions) - 1, min(EXAMPLES, len(predictions))).astype(int), **cases}
     middle = (np.arange(min(EXAMPLES, len(order))) + 0.5) / min(EXAMPLES, len(order)) * len(order)
-    return {"examples": order[middle.astype(int)], "best": order[:CASES], "worst": order[::-1][:CASES]}
+    return {"examples": order[middle.astype(int)], **cases}
 
 
 def curve(predictions: Predictions) -> dict[str, list[float]] | None:

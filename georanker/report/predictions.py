@@ -19,7 +19,7 @@ from georanker.metrics.base import PlaceMetric
 from georanker.metrics.distance_accuracy import DistanceAccuracy
 from georanker.metrics.mean_error import MeanError
 from georanker.metrics.median_error import MedianError
-from georanker.types import GeorankerError
+from georanker.types import GeorankerError, Photo
 
 _COLUMNS = [name for name in SCHEMA.names if name != "error_km"]  # which is measured anew
 
@@ -44,6 +44,10 @@ class Predictions:
     """(M) float32, the ranker's."""
     candidate_ids: pa.Array
     """M ids of the gallery's photos; null where there is none."""
+    photos: Sequence[Photo] = ()
+    """N photos that bring their own bytes; empty in what is read from a file."""
+    notes: Sequence[str] = ()
+    """N words that stand beside the answers, such as how sure they are; empty for none."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
