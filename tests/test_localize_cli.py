@@ -14,6 +14,7 @@ from geopy.distance import geodesic
 from PIL import Image
 
 from georanker.cli import main
+from georanker.gazetteer import gazetteer
 from georanker.localizer import Localizer
 from georanker.localizing.localized import Localized
 from georanker.localizing.localized_page import write_html
@@ -167,6 +168,7 @@ def test_the_three_tables_agree(run: Path, photos: Path) -> None:
         [answers[0].place.longitude, answers[0].place.latitude], abs=1e-6
     )
     assert points[0]["properties"]["kind"] == "answer"
+    assert [points[0]["properties"]["name"]] == gazetteer().described([answers[0].place])
     assert points[-1]["geometry"]["coordinates"] == [179.5, -16.5]
 
 
@@ -204,6 +206,12 @@ def test_a_page(run: Path, photos: Path) -> None:
     )
     assert data["nearest_km"][1] == pytest.approx(nearest)
     assert min(data["photos"]) >= 0
+    numbers, km = data["answer_names"]["settlements"], data["answer_names"]["km"]
+    told = [
+        f"{far:,} km from {data['names'][at]}" if far else data["names"][at]
+        for at, far in zip(numbers, km, strict=True)
+    ]
+    assert told == gazetteer().described([answer.place for answer in answers]), "one place has one name everywhere"
     assert all(min(data["candidate_photos"][str(row)]) >= 0 for row in range(2)), "from the run's own data"
     assert "Blue Marble" in page.rpartition("<footer")[2]
     assert "answers.parquet" not in page

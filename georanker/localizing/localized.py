@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from georanker.gazetteer import gazetteer
 from georanker.localizing.trust import Trust
-from georanker.localizing.words import as_text, degrees, from_answer_km, in_words, plain_table, show_or_print
+from georanker.localizing.words import as_text, degrees, from_answer_km, plain_table, show_or_print
 from georanker.types import Candidate, Localization, Place
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Localized(Localization):
         from rich.console import Group
         from rich.text import Text
 
-        head = Text.assemble((self.photo.id, "dim"), "\n", (in_words([self.place])[0], "bold"))
+        head = Text.assemble((self.photo.id, "dim"), "\n", (gazetteer().described([self.place])[0], "bold"))
         head.append(f"  {degrees(self.place)}", "cyan")
         trust = Text(self.trust.explained(), "yellow" if self.trust.unlike else "dim")
         table = plain_table()
@@ -80,7 +81,7 @@ class Localized(Localization):
             table.add_column(name, justify="right")
         table.add_column("source")
         places = [candidate.place for candidate in self.candidates]
-        rows = zip(self.candidates, in_words(places), self.distances_km, strict=True)
+        rows = zip(self.candidates, gazetteer().described(places), self.distances_km, strict=True)
         for rank, (candidate, words, km) in enumerate(rows, 1):
             figures = (degrees(candidate.place), f"{km:,.0f}", f"{candidate.score:.2f}")
             table.add_row(str(rank), Text(words), *figures, Text(candidate.source))

@@ -9,9 +9,9 @@ import io
 
 from PIL import Image, ImageDraw
 
-from georanker.gazetteer import ATTRIBUTION
+from georanker.gazetteer import ATTRIBUTION, gazetteer
 from georanker.localizing.localized import Localized
-from georanker.localizing.words import degrees, in_words
+from georanker.localizing.words import degrees
 from georanker.report.background import background_picture
 from georanker.types import GeorankerError, Place
 
@@ -22,7 +22,7 @@ _CELL = "padding:2px 12px 2px 0;text-align:left"
 
 def card(answer: Localized) -> str:
     """Return HTML that holds its pictures and needs no network."""
-    words = [html.escape(text) for text in in_words([candidate.place for candidate in answer.candidates])]
+    words = [html.escape(text) for text in gazetteer().described([candidate.place for candidate in answer.candidates])]
     rows = "".join(
         f"<tr><td style='{_CELL}'>{rank}</td><td style='{_CELL}'>{name}</td>"
         f"<td style='{_CELL}'>{degrees(candidate.place)}</td><td style='{_CELL}'>{km:,.0f} km</td>"

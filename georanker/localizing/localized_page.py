@@ -19,17 +19,19 @@ def write_html(answers: LocalizedPhotos, path: Path) -> None:
     from georanker.report.predictions import Predictions
 
     candidates = [candidate for answer in answers for candidate in answer.ranked]
+    places = [candidate.place for candidate in candidates]
     shown = Predictions(
         photo_ids=[answer.photo.id for answer in answers],
         places=_degrees([answer.place for answer in answers]),
         truths=_degrees([answer.photo.place for answer in answers]),
         retrieved=_degrees([answer.retrieved.place for answer in answers]),
         starts=np.cumsum([0, *(len(answer.ranked) for answer in answers)], dtype=np.int64),
-        candidate_places=_degrees([candidate.place for candidate in candidates]),
+        candidate_places=_degrees(places),
         candidate_scores=np.array([candidate.score for candidate in candidates], np.float32),
         candidate_ids=pa.array([each.photo.id if each.photo else None for each in candidates], pa.string()),
         photos=[answer.photo for answer in answers],
         notes=[str(answer.trust) for answer in answers],
+        names={(place.latitude, place.longitude): ", ".join(place.names) for place in places if place.city},
     )
     background = earth_picture()
     write_report(

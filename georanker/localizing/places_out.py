@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from georanker.files import file_beside
-from georanker.gazetteer import ATTRIBUTION
+from georanker.gazetteer import ATTRIBUTION, gazetteer
 from georanker.localizing.localized import Localized
 from georanker.localizing.localized_page import write_html
 from georanker.localizing.localized_photos import LocalizedPhotos
@@ -82,7 +82,8 @@ def write_geojson(answers: LocalizedPhotos, path: Path) -> None:
 
 def _features(answer: Localized) -> list[dict[str, object]]:
     kinds = ["answer"] + ["candidate"] * (len(answer.candidates) - 1)
-    rows = zip(kinds, answer.candidates, answer.distances_km, strict=True)
+    words = gazetteer().described([candidate.place for candidate in answer.candidates])
+    rows = zip(kinds, answer.candidates, words, answer.distances_km, strict=True)
     found = [_candidate(answer, rank, *each) for rank, each in enumerate(rows, 1)]
     truth = answer.photo.place
     if truth is not None:
@@ -93,13 +94,15 @@ def _features(answer: Localized) -> list[dict[str, object]]:
     return found
 
 
-def _candidate(answer: Localized, rank: int, kind: str, candidate: Candidate, km: float) -> dict[str, object]:
+def _candidate(
+    answer: Localized, rank: int, kind: str, candidate: Candidate, words: str, km: float
+) -> dict[str, object]:
     place = candidate.place
     told = {
         "photo": answer.photo.id,
         "kind": kind,
         "rank": rank,
-        "name": ", ".join(place.names),
+        "name": words,
         "continent": place.continent,
         "score": candidate.score,
         "source": candidate.source,

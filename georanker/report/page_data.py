@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from georanker.gazetteer import CITY_WITHIN_KM, gazetteer
+from georanker.gazetteer import gazetteer
 from georanker.metrics.inputs import FARTHEST_KM
 from georanker.report.predictions import Predictions
 from georanker.report.thumbnails import Thumbnails
@@ -52,7 +53,7 @@ def page_data(
     real = np.arange(width) < lengths[:, None]
     items = np.where(real, items, 0)
     candidates = np.where(real[..., None], predictions.candidate_places[items], np.nan)
-    names = _Names()
+    names = _Names(predictions.names)
 
     photos = np.full(len(rows), -1)
     candidate_photos: dict[int, list[int]] = {}
@@ -127,28 +128,30 @@ def curve(predictions: Predictions) -> dict[str, list[float]] | None:
 
 
 class _Names:
-    """The settlements that places lie near; each is kept once."""
+    """What places lie near, in the words of the gazetteer; each is kept once.
 
-    def __init__(self) -> None:
+    Args:
+        own: the names of places that bring their own, by latitude and longitude.
+    """
+
+    def __init__(self, own: Mapping[tuple[float, float], str]) -> None:
         self.all: list[str] = [""]
         self._numbers = {"": 0}
+        self._own = own
 
     def add(self, points: np.ndarray) -> dict[str, dict[str, str]]:
-        """Return the numbers of the settlements nearest to (N, 2) degrees, 0 where NaN, and how far they are.
-
-        A place within 25 km counts as being there, which the distance 0 stands for.
-        """
-        found = gazetteer().lookup(points)
-        rows = zip(found.city, found.state, found.country, strict=True)
-        names = [", ".join(name for name in row if name) for row in rows]
+        """Return the numbers of the names near (N, 2) degrees, 0 where NaN, and how far these are; see `near`."""
+        names, km = gazetteer().near(points)
+        for row, point in enumerate(map(tuple, points.tolist()) if self._own else ()):
+            if point in self._own:
+                names[row], km[row] = self._own[point], 0
         for name in names:
             if name not in self._numbers:
                 self._numbers[name] = len(self.all)
                 self.all.append(name)
-        km = np.where(found.distance_km > CITY_WITHIN_KM, found.distance_km, 0)
         return {
             "settlements": _integers(np.array([self._numbers[name] for name in names])),
-            "km": {"i2": base64.b64encode(km.round().astype("<i2").tobytes()).decode()},
+            "km": {"i2": base64.b64encode(km.astype("<i2").tobytes()).decode()},
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -48,6 +48,8 @@ class Predictions:
     """N photos that bring their own bytes; empty in what is read from a file."""
     notes: Sequence[str] = ()
     """N words that stand beside the answers, such as how sure they are; empty for none."""
+    names: Mapping[tuple[float, float], str] = field(default_factory=dict)
+    """What places are called that bring names of their own, by latitude and longitude."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
