@@ -215,8 +215,8 @@ class Localizer:
         What their EXIF says of the place is shown beside the answers, and never used for them.
 
         Args:
-            photos: a path, encoded bytes, an image of Pillow or (H, W, 3) uint8 RGB; or a list of these, a folder or a
-                glob.
+            photos: a path, encoded bytes, an image of Pillow or a uint8 array of RGB, RGBA or grey; or a list of
+                these, a folder or a glob.
             top_k: candidates that an answer shows.
             failed: called with each photo that cannot be read and why, after which the others go on; None raises.
 

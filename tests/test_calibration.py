@@ -130,7 +130,7 @@ def test_a_calibration_comes_back_from_plain_values() -> None:
         (Trust(0.5, 0.42, 0.03, 0.8), "42% within 200 km, unusual photo", "3% are at least as odd"),
         (Trust(0.5, 0.42, 0.004, 0.8), "a guess: odder than 99.6%", "it looks odder than 99.6% of them"),
         (Trust(0.5, 0.42, 0.5, 0.0), "a guess: odder than all", "less similar to the gallery than all of them"),
-        (Trust(0.5, 0.42, 0.5, 0.0002), "a guess: odder than over 99.9%", "than over 99.9% of them"),
+        (Trust(0.5, 0.42, 0.5, 0.0002), "a guess: odder than 99.9%", "than 99.9% of them"),
         (Trust(0.5, 0.0, 0.5, 0.5), "0% within 200 km", "within 200 km in 0% of cases"),
         (Trust(0.5, 0.0004, 0.5, 0.5), "under 0.1% within 200 km", "in under 0.1% of cases"),
         (Trust(0.5, 0.004, 0.5, 0.5), "0.4% within 200 km", "in 0.4% of cases"),

@@ -46,12 +46,21 @@ def photos(small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_table(run: Path, photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "180")
     main(["localize", "photos/a.png", "photos", "photos/*.png", f"--run={run}"])
     told = capsys.readouterr()
     lines = told.out.splitlines()
     heads = [head for head in lines[0].split("  ") if head]
-    assert [head.strip() for head in heads] == ["photo", "answer", "latitude, longitude", "how sure", "from its GPS"]
+    assert [head.strip() for head in heads] == [
+        "photo",
+        "answer",
+        "latitude, longitude",
+        "how sure",
+        "its own GPS",
+        "away",
+    ]
+    (line,) = [line for line in lines if "photos/b" in line]
+    assert "-16.5000, 179.5000" in line
     assert [line.split()[0] for line in lines if "photos/" in line] == ["photos/a.png", "photos/b"]
     assert "A guess: the photo is unlike those that the model knows" in told.out.replace("\n", " ")
     assert not told.err
@@ -97,6 +106,20 @@ def test_an_argument_that_names_nothing_is_told_and_the_others_go_on(
     assert second.startswith("georanker: https://x.org/a.jpg: a URL")
     assert last == "georanker: 2 of 3 arguments name no photo"
     assert len(json.loads(Path("some.json").read_text())["photos"]) == 2
+
+
+def test_a_name_that_would_steer_the_terminal_is_escaped(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\x1b[2J\u202e\n\x07.png"
+    (photos / name).write_bytes((photos / "a.png").read_bytes())
+    with pytest.raises(SystemExit):
+        main(["localize", f"photos/{name}", "photos/gone\x1bm.png", "none\x1b[1m/*.png", f"--run={run}"])
+    told = capsys.readouterr()
+    assert r"a\x1b[2J\u202e\n\x07.png" in told.out.replace("\n", "")
+    assert "\x1b" not in told.out + told.err
+    assert r"gone\x1bm.png: cannot be read" in told.err
+    assert r"none\x1b[1m/*.png: no file matches" in told.err
 
 
 @pytest.mark.parametrize("ending", ["json", "csv", "geojson", "html"])

@@ -67,6 +67,9 @@ class Localized(Localization):
     def __str__(self) -> str:
         return as_text(self.__rich__())
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.photo.id!r}: {self.place}, {self.trust})"
+
     def __rich__(self) -> RenderableType:
         from rich.console import Group
         from rich.text import Text

@@ -84,4 +84,4 @@ def _share(share: float) -> str:
 
 
 def _all_but(familiar: float) -> str:
-    return "all" if familiar == 0 else _share(1 - familiar)
+    return "all" if familiar == 0 else _share(min(1 - familiar, 0.999))
