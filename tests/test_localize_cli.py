@@ -109,8 +109,9 @@ def test_an_argument_that_names_nothing_is_told_and_the_others_go_on(
 
 
 def test_a_name_that_would_steer_the_terminal_is_escaped(
-    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "180")
     name = "a\x1b[2J\u202e\n\x07.png"
     (photos / name).write_bytes((photos / "a.png").read_bytes())
     with pytest.raises(SystemExit):

@@ -171,10 +171,13 @@ def _table(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(path) as opened:  # not `read_table`, which takes a folder named key=value for a column
             missing = [name for name in _COLUMNS if name not in opened.schema_arrow.names]
-            if missing:
-                raise GeorankerError(f"{path}: not a file of answers, it has no column {missing[0]}")
-            schema = pa.schema([SCHEMA.field(name) for name in _COLUMNS])
-            return opened.read(_COLUMNS).select(_COLUMNS).cast(schema)
+            needed = [name for name in missing if not name.startswith("true_")]  # a file may know of no truth
+            if needed:
+                raise GeorankerError(f"{path}: not a file of answers, it has no column {needed[0]}")
+            table = opened.read([name for name in _COLUMNS if name not in missing])
+            for name in missing:
+                table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+            return table.select(_COLUMNS).cast(pa.schema([SCHEMA.field(name) for name in _COLUMNS]))
     except FileNotFoundError as error:
         raise GeorankerError(f"{path}: not there; `georanker predict` writes such a file") from error
     except (pa.ArrowException, OSError) as error:
