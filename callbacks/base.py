@@ -20,7 +20,8 @@ from georanker.files import file_beside
 from georanker.ranker import Ranker
 from georanker.types import GeorankerError, RankingBatch
 
-from .photo_sample import PhotoSample, RankedList
+from .photo_sample import PhotoSample
+from .ranked_list import RankedList
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,6 +47,7 @@ class Picture(Callback, ABC):
             raise ValueError(f"photos must be at least 1, not {photos}")
         self.photos = photos
         self._sample = PhotoSample(photos)
+        self._keeps = True
 
     @abstractmethod
     def draw(self, lists: Sequence[RankedList], trainer: L.Trainer, stage: str) -> Figure | None:
@@ -71,8 +73,13 @@ class Picture(Callback, ABC):
             )
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget the last epoch."""
-        self._sample = PhotoSample(self.photos)
+        """Forget the last epoch.
+
+        A small sample is the beginning of a larger one, so that the first picture keeps one that does for all.
+        """
+        pictures = [each for each in trainer.callbacks if isinstance(each, Picture)]  # type: ignore[attr-defined]
+        self._keeps = self is pictures[0]
+        self._sample = PhotoSample(max(each.photos for each in pictures)) if self._keeps else pictures[0]._sample
 
     def on_validation_batch_end(
         self,
@@ -89,7 +96,7 @@ class Picture(Callback, ABC):
                 f"{type(pl_module).__name__}: validation_step and test_step must return the scores (B, K) of a "
                 f"RankingBatch, which {type(self).__name__} draws"
             )
-        if _draws(trainer):
+        if self._keeps and _draws(trainer):
             self._sample.add(batch, outputs)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -117,7 +124,7 @@ class Picture(Callback, ABC):
         self._show(trainer, "test")
 
     def _show(self, trainer: L.Trainer, stage: str) -> None:
-        lists, self._sample = self._sample.lists(), PhotoSample(self.photos)
+        lists, self._sample = self._sample.lists()[: self.photos], PhotoSample(self.photos)
         figure = self.draw(lists, trainer, stage) if lists and _draws(trainer) else None
         if figure is None:
             return

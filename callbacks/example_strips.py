@@ -14,7 +14,7 @@ from georanker.report.world_map import FAR, NEAR, NIGHT
 from georanker.types import CandidateList, GeorankerError, Photo, Place
 
 from .base import Picture, when
-from .photo_sample import RankedList
+from .ranked_list import RankedList
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from georanker.ranker import ranking
 from georanker.types import RankingBatch
 
-
-@dataclass(frozen=True)
-class RankedList:
-    """A photo and its K candidates in the ranker's order, best first."""
-
-    photo_id: str
-    truth: np.ndarray
-    """(2,) degrees, NaN where unknown."""
-    columns: np.ndarray
-    """(K,) where each candidate stood in the retriever's order, from 0."""
-    places: np.ndarray
-    """(K, 2) degrees."""
-    distances_km: np.ndarray
-    """(K,) from the truth, NaN where unknown."""
-    scores: np.ndarray
-    """(K,) not finite where a candidate could not be scored."""
+from .ranked_list import RankedList
 
 
 class PhotoSample:
@@ -45,6 +29,7 @@ class PhotoSample:
         self.size = size
         self._smallest: list[int] = []  # a heap of hashes times -1, so that the largest of them comes first
         self._parts: list[tuple[list[int], RankingBatch, Tensor]] = []
+        self._found: list[RankedList] | None = None
 
     def add(self, batch: RankingBatch, scores: Tensor) -> None:
         """Keep what belongs to the sample so far.
@@ -62,22 +47,30 @@ class PhotoSample:
         rows = [row for row, each in enumerate(hashes) if -each >= self._smallest[0]]
         if not rows:
             return
-        at = torch.tensor(rows, device=scores.device)
-        kept = replace(
-            batch,
-            photo_ids=tuple(batch.photo_ids[row] for row in rows),
-            places=batch.places[at],
-            truth=batch.truth[at],
-            distances_km=batch.distances_km[at],
-            retrieval_scores=batch.retrieval_scores[at],
-            mask=batch.mask[at],
-            inputs={},
-            lists=(),
-        )
-        self._parts.append(([hashes[row] for row in rows], kept, scores[at].detach()))
+        self._found = None
+        scores = scores.detach()
+        kept = replace(batch, inputs={}, lists=())
+        if len(rows) < len(batch):  # a copy of these rows lets go of the others
+            at = torch.tensor(rows, device=scores.device)
+            kept = replace(
+                kept,
+                photo_ids=tuple(batch.photo_ids[row] for row in rows),
+                places=batch.places[at],
+                truth=batch.truth[at],
+                distances_km=batch.distances_km[at],
+                retrieval_scores=batch.retrieval_scores[at],
+                mask=batch.mask[at],
+            )
+            hashes, scores = [hashes[row] for row in rows], scores[at]
+        self._parts.append((hashes, kept, scores))
 
     def lists(self) -> list[RankedList]:
         """Return the photos that were kept, in the order of their hashes."""
+        if self._found is None:
+            self._found = self._ranked()
+        return self._found
+
+    def _ranked(self) -> list[RankedList]:
         found: list[tuple[int, RankedList]] = []
         for hashes, part, part_scores in self._parts:
             batch, scores = part.to("cpu"), part_scores.float().cpu()

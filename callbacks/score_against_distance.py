@@ -11,7 +11,7 @@ import numpy as np
 from georanker.report.world_map import FAR, NEAR, NIGHT
 
 from .base import Picture, when
-from .photo_sample import RankedList
+from .ranked_list import RankedList
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ from georanker.report.world_map import draw_world_map
 from georanker.types import GeorankerError
 
 from .base import Picture, when
-from .photo_sample import RankedList
+from .ranked_list import RankedList
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

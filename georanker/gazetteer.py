@@ -31,6 +31,11 @@ COUNTRY_WITHIN_KM = 200.0
 """A point this near is given country and continent: 87 % of those 100 to 200 km from the next one share its country."""
 ANTARCTICA_SOUTH_OF = -60.0
 """Latitude of the Antarctic Treaty; no settlement lies beyond, so that distance to one says nothing there."""
+REMOTE_KM = 1000.0
+"""A point farther than this from all settlements is in the middle of an ocean, or near a pole."""
+_REMOTE = f"over {REMOTE_KM:,.0f} km from any settlement"
+ASIAN_RUSSIA_EAST_OF = 60.0
+"""Degrees along the Urals; Russia goes on beyond the antimeridian."""
 _LISTS_AT_ONCE = 256
 
 
@@ -54,10 +59,13 @@ class Gazetteer:
             for code, country in known.get_countries().items()
         }
         # The last row stands for a point that is not known.
+        self._centres: np.ndarray = np.array([(row["latitude"], row["longitude"]) for row in rows] + [(np.nan,) * 2])
         self._names: np.ndarray = np.array(
             [(row["city"], row.get("state", ""), *countries[row["country_code"]]) for row in rows] + [("",) * 4], object
         )
-        self._centres: np.ndarray = np.array([(row["latitude"], row["longitude"]) for row in rows] + [(np.nan,) * 2])
+        longitude = self._centres[:, 1]
+        beyond = (longitude > ASIAN_RUSSIA_EAST_OF) | (longitude < 0)
+        self._names[beyond & (self._names[:, 2] == countries["RU"][0]), 3] = continents["AS"]
         self._tree = cKDTree(unit_vectors(torch.from_numpy(self.places)).numpy())
 
     @property
@@ -121,18 +129,37 @@ class Gazetteer:
                 yield replace(found, candidates=candidates, negatives=negatives)
 
     def described(self, places: Sequence[Place]) -> list[str]:
-        """Return where each place is in words: the nearest settlement, and from 25 km on how far it is.
+        """Return where each place is in words: its own names if it has a city, or else what `near` says.
 
-        >>> gazetteer().described([Place(48.8584, 2.2945), Place(40.0, -40.0)])
-        ['Neuilly-sur-Seine, Île-de-France, France', '760 km from Lajes das Flores, Azores, Portugal']
+        >>> gazetteer().described([Place(48.8584, 2.2945), Place(40.0, -40.0), Place(1.0, 2.0, "Null", country="Sea")])
+        ['Neuilly-sur-Seine, Île-de-France, France', '760 km from Lajes das Flores, Azores, Portugal', 'Null, Sea']
         """
-        found = self.lookup(_degrees(places))
-        columns = (found.city, found.state, found.country)
-        names = [", ".join(name for name in row if name) for row in zip(*columns, strict=True)]
+        names, km = self.near(_degrees(places))
         return [
-            name if km <= CITY_WITHIN_KM else f"{km:,.0f} km from {name}"
-            for name, km in zip(names, found.distance_km, strict=True)
+            ", ".join(place.names) if place.city else f"{far:,.0f} km from {name}" if far else name
+            for place, name, far in zip(places, names, km, strict=True)
         ]
+
+    def near(self, points: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Return what points lie near, and how far from it: the one rule by which places are put into words.
+
+        From 25 km on it is told how far the nearest settlement is; over 1,000 km from all of them none is named, and
+        south of 60 degrees south it is Antarctica.
+
+        Args:
+            points: (N, 2) degrees; NaN where unknown.
+
+        Returns:
+            N names, "" for unknown points, and (N,) whole kilometres from there, 0 where the name says it all.
+        """
+        found = self.lookup(points)
+        rows = zip(found.city, found.state, found.country, strict=True)
+        names = [", ".join(name for name in row if name) for row in rows]
+        km = np.where(found.distance_km > CITY_WITHIN_KM, found.distance_km, 0).round()
+        antarctic = points[:, 0] < ANTARCTICA_SOUTH_OF
+        for row in np.flatnonzero(antarctic | (km > REMOTE_KM)):
+            names[row], km[row] = "Antarctica" if antarctic[row] else _REMOTE, 0
+        return names, km
 
 
 def _degrees(places: Sequence[Place]) -> np.ndarray:

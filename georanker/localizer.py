@@ -22,7 +22,7 @@ from georanker.localizing.localized import Localized
 from georanker.localizing.localized_photos import LocalizedPhotos
 from georanker.localizing.model_card import Provenance, model_card
 from georanker.localizing.photo_inputs import PhotoLike, is_one, photos_of
-from georanker.localizing.run_folder import check_run, gallery_source, list_length, remembered_data
+from georanker.localizing.run_folder import RunPhotos, check_run, list_length, remembered_data
 from georanker.localizing.trust import Trust
 from georanker.localizing.words import from_answer_km
 from georanker.looks import UsualLooks, looks
@@ -216,8 +216,8 @@ class Localizer:
         What their EXIF says of the place is shown beside the answers, and never used for them.
 
         Args:
-            photos: a path, encoded bytes, an image of Pillow or (H, W, 3) uint8 RGB; or a list of these, a folder or a
-                glob.
+            photos: a path, encoded bytes, an image of Pillow or a uint8 array of RGB, RGBA or grey; or a list of
+                these, a folder or a glob.
             top_k: candidates that an answer shows.
             failed: called with each photo that cannot be read and why, after which the others go on; None raises.
 
@@ -261,11 +261,12 @@ class Localizer:
         lists = self.gallery.search([_placeless(photo) for photo in photos], vectors, self.candidates)
         shares = [None] * len(photos) if self._usual is None else self._usual.share_odder(looks(batch.pixels).numpy())
         rows = zip(photos, lists, self.ranker.rank(lists), shares, strict=True)
-        answers = [self._answer(*row, top_k) for row in rows]
-        names = iter(gazetteer().named([each.place for answer in answers for each in answer.candidates]))
+        answers = [self._answer(*row) for row in rows]
+        names = iter(gazetteer().named([each.place for answer in answers for each in answer.ranked]))
+        named = [tuple(replace(each, place=next(names)) for each in answer.ranked) for answer in answers]
         return [
-            replace(answer, candidates=tuple(replace(each, place=next(names)) for each in answer.candidates))
-            for answer in answers
+            replace(answer, candidates=ranked[:top_k], ranked=ranked)
+            for answer, ranked in zip(answers, named, strict=True)
         ]
 
     def _read(self, photos: Sequence[Photo], failed: Failed | None) -> tuple[Sequence[Photo], PhotoBatch | None]:
@@ -286,33 +287,30 @@ class Localizer:
                 kept.append(photo)
         return kept, collator([_placeless(photo) for photo in kept]) if kept else None
 
-    def _answer(
-        self, photo: Photo, found: CandidateList, answer: Localization, odd: float | None, top_k: int
-    ) -> Localized:
+    def _answer(self, photo: Photo, found: CandidateList, answer: Localization, odd: float | None) -> Localized:
         ranked = answer.candidates
         share = agreement(np.array([each.score for each in ranked]), from_answer_km([each.place for each in ranked]))
         similar = self.calibration.share_less_similar(found.candidates[0].score)
         trust = Trust(share, self.calibration.share_right(share), None if odd is None else float(odd), similar)
         truth = photo.place or _exif_place(photo)
         error_km = None if truth is None else float(from_answer_km([answer.place, truth])[1])
-        return Localized(replace(photo, place=truth), ranked[:top_k], answer.retrieved, error_km, trust=trust)
+        return Localized(replace(photo, place=truth), ranked, answer.retrieved, error_km, trust=trust, ranked=ranked)
 
     def _find_gallery_photos(self) -> None:
         """See that a ranker that looks at the gallery's photos has them, from the run's own benchmark if need be."""
         if self.gallery.photo_source is not None or not len(self.gallery):
             return
-        first = self.gallery.candidate(0, 0.0).photo
-        assert first is not None
-        probe = CandidateList(Photo("probe"), (self.gallery.candidate(0, 0.0),))
-        if not self.ranker.collator.gallery_photos(probe):
-            return
-        source = gallery_source(self.provenance.data)
-        if source is None:
-            raise GeorankerError(
-                "this ranker looks at the gallery's photos, and nothing says where they are; give photo_source, such "
-                "as georanker.stores.FolderStore(folder)"
-            )
-        source.read(first.id)  # one that is not there would only be warned of later
+        source = RunPhotos(self.provenance.data)
+        first = self.gallery.candidate(0, 0.0)
+        assert first.photo is not None
+        if self.ranker.collator.gallery_photos(CandidateList(Photo("probe"), (first,))):
+            try:
+                source.read(first.photo.id)  # one that is not there would only be warned of later
+            except GeorankerError as error:
+                raise GeorankerError(
+                    f"this ranker looks at the gallery's photos, and the run does not say where they are ({error}); "
+                    "name --gallery_photos, or photo_source in Python, such as georanker.stores.FolderStore(folder)"
+                ) from error
         self.gallery.photo_source = source
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 CONFIG = "ranker.yaml"
 Part = TypeVar("Part")
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
 def save_backbone(backbone: Backbone, folder: Path) -> None:
@@ -53,6 +57,35 @@ def _trusts(settings: object) -> bool:
     return isinstance(settings, list) and any(map(_trusts, settings))
 
 
+def _texts(settings: object) -> Iterator[str]:
+    """Yield all texts in settings, also those within a text that is YAML itself, which jsonargparse would read."""
+    if isinstance(settings, dict | list):
+        for each in settings.values() if isinstance(settings, dict) else settings:
+            yield from _texts(each)
+    elif isinstance(settings, str):
+        yield settings
+        try:
+            within = yaml.safe_load(settings)
+        except (ValueError, yaml.YAMLError):
+            return
+        if isinstance(within, dict | list):
+            yield from _texts(within)
+
+
+def _would_import(name: str) -> bool:
+    """Say whether to look up a dotted name would import a module that is not ours and that nobody imported so far."""
+    if not _DOTTED.fullmatch(name) or (name.startswith("georanker.") and "__main__" not in name):
+        return False
+    module, _, rest = name.rpartition(".")
+    while module not in sys.modules:
+        if not (found := module.rpartition("."))[0]:
+            break
+        module, rest = found[0], f"{found[2]}.{rest}"
+    if module not in sys.modules:
+        return find_spec(module) is not None  # of a module without a parent, which imports nothing
+    return "." in rest and not hasattr(sys.modules[module], rest.partition(".")[0])
+
+
 def build(path: Path, kind: type[Part], name: str, settings: object, model: str) -> Part:
     """Build a part as settings from a file say.
 
@@ -64,10 +97,20 @@ def build(path: Path, kind: type[Part], name: str, settings: object, model: str)
         model: what the part belongs to, for errors.
 
     Raises:
-        GeorankerError: they do not say how to build one, or ask to run code.
+        GeorankerError: they do not say how to build one, or ask to run code: they may name classes of georanker and of
+            modules that are already imported, and nothing else, since to import a module runs it.
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
+    from georanker.discovery import all_classes
+
+    stranger = next(filter(_would_import, _texts(settings)), None)
+    if stranger is not None:
+        names = sorted(found.__name__ for found in all_classes() if issubclass(found, kind) and found is not kind)
+        raise GeorankerError(
+            f"{path}: {stranger!r} is no class of georanker, and a folder does not choose what is imported; if you "
+            f"trust it, import its module first; a {name} of georanker's own is one of {', '.join(names)}"
+        )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument(f"--{name}", type=kind, required=True)
     try:

@@ -18,7 +18,7 @@ class Settlements:
     country: np.ndarray
     """(N,) str."""
     continent: np.ndarray
-    """(N,) str."""
+    """(N,) str, that of the country: all of Turkey is in Asia, and all of Egypt in Africa. Russia alone is parted."""
     centre: np.ndarray
     """(N, 2) float64 degrees of the settlement; NaN where the point is NaN."""
     distance_km: np.ndarray

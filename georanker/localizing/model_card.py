@@ -59,7 +59,7 @@ class Provenance:
         figures: of the retriever's first choice, the ranker's, and the best of the list, by answer and name.
         settings: what the run was started with, such as experiment and seed.
         data: the benchmark, as class_path and init_args; where the gallery's photos can be read.
-        versions: of the packages that made it.
+        versions: of the packages that were installed when all this was gathered, which need not be those that trained.
     """
 
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -125,7 +125,7 @@ def model_card(provenance: Provenance, parts: Mapping[str, str], source: str, he
     if provenance.data:
         rows["data"] = _data(provenance.data)
     rows |= {str(name): str(value) for name, value in settings.items() if name not in ("configs", "georanker")}
-    rows |= {f"{package} version": number for package, number in provenance.versions.items()}
+    rows |= {f"{package}, when saved": number for package, number in provenance.versions.items()}
     return _CARD.substitute(
         title=source.rpartition("/")[2],
         source=source,
@@ -140,14 +140,18 @@ def model_card(provenance: Provenance, parts: Mapping[str, str], source: str, he
 def _figures(figures: Mapping[str, Mapping[str, float]]) -> str:
     if not figures:
         return "Not measured."
-    names = [name for name in next(iter(figures.values())) if name.startswith("acc@") or name == "median_km"]
+    found = dict.fromkeys(name for values in figures.values() for name in values)
+    names = [name for name in found if name.startswith("acc@") or name == "median_km"]
     heads = [name.replace("acc@", "% within ").replace("km", " km").replace("_", "") for name in names]
     lines = ["| answer | " + " | ".join(heads) + " |", "|---" + "|---:" * len(names) + "|"]
     for answer, values in figures.items():
         cells = [
-            f"{values[name]:,.0f}" if name == "median_km" else f"{100 * values[name]:.1f}"
+            "–"
+            if name not in values
+            else f"{values[name]:,.0f}"
+            if name == "median_km"
+            else f"{100 * values[name]:.1f}"
             for name in names
-            if name in values
         ]
         lines.append(f"| {_cell(answer)} | {' | '.join(cells)} |")
     lines += ["", "Retrieved: the retriever's first choice. Ranked: the answer. Oracle: the best of the candidates."]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import io
+import logging
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 PhotoLike: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray | Photo"
-"""A file, a folder, a glob, an encoded image, an image of Pillow, (H, W, 3) uint8 RGB, or a Photo."""
+"""A file, a folder, a glob, an encoded image, an image of Pillow, an array, or a Photo.
 
+Arrays are uint8: (H, W) or (H, W, 1) grey, (H, W, 3) RGB, or (H, W, 4) RGBA.
+"""
+
+_CHANNELS = ((), (1,), (3,), (4,))
+_CAMERAS_OWN = {".heic", ".heif", ".dng", ".arw", ".cr2", ".cr3", ".nef", ".orf", ".raf", ".rw2"}
+"""Photos that Pillow alone does not read: a folder of them must not look empty."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -53,7 +61,7 @@ def photos_of(given: PhotoLike | Sequence[PhotoLike]) -> list[Photo]:
                     gathered.add(file.resolve())
                     photos.append(Photo(_shown(file), source=_File(file)))
         else:
-            photos.append(_photo(item, f"photo {len(photos) + 1}"))
+            photos.append(_photo(item, f"#{len(photos) + 1}"))
     return photos
 
 
@@ -103,12 +111,17 @@ def _photo(item: object, name: str) -> Photo:
     if isinstance(item, bytes):
         return Photo(name, source=_Bytes(item))
     if isinstance(item, np.ndarray):
-        if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3 or not item.size:
-            raise GeorankerError(f"{name}: an array must be (H, W, 3) uint8 RGB, not {item.shape} {item.dtype}")
-        item = Image.fromarray(item)
+        if item.dtype != np.uint8 or item.ndim not in (2, 3) or item.shape[2:] not in _CHANNELS or not item.size:
+            raise GeorankerError(
+                f"photo {name}: an array must be uint8 and (H, W, 3) RGB, (H, W, 4) RGBA, or (H, W) grey, not "
+                f"{item.shape} {item.dtype}"
+            )
+        item = Image.fromarray(item[..., 0] if item.shape[2:] == (1,) else item)
     if isinstance(item, Image.Image):
         return Photo(name, gps(item), _Bytes(_encoded(item, name)))
-    raise GeorankerError(f"{name}: a {type(item).__name__} is no photo; give a path, bytes, a PIL image or an array")
+    raise GeorankerError(
+        f"photo {name}: a {type(item).__name__} is no photo; give a path, bytes, a PIL image or an array"
+    )
 
 
 def _encoded(image: Image.Image, name: str) -> bytes:
@@ -118,17 +131,21 @@ def _encoded(image: Image.Image, name: str) -> bytes:
     encoded = io.BytesIO()
     try:
         image = ImageOps.exif_transpose(image)
-        if image.has_transparency_data or image.mode in ("HSV", "PA", "La"):
+        if image.mode == "La":
+            image = image.convert("LA")  # the only mode that Pillow converts it to
+        if image.has_transparency_data or image.mode in ("HSV", "PA"):
             image = image.convert("RGBA")
         image.save(encoded, "TIFF", compression="raw")  # and not as the file was that it came from
     except Exception as error:  # a decoder that meets a damaged file may raise anything
-        raise GeorankerError(f"{name}: cannot be decoded ({error})") from error
+        raise GeorankerError(f"photo {name}: cannot be decoded ({error})") from error
     return encoded.getvalue()
 
 
 def _shown(file: str | Path) -> str:
-    """Return a name that can be written, also of a file whose name is not UTF-8."""
-    return os.fsencode(file).decode("utf-8", "replace")
+    """Return a name that can be written, also of a file whose name is not UTF-8 or would steer a terminal."""
+    name = os.fsencode(file).decode("utf-8", "replace")
+    unseen = {"Cc", "Cf", "Zl", "Zp"}
+    return "".join(repr(letter)[1:-1] if unicodedata.category(letter) in unseen else letter for letter in name)
 
 
 def _is_glob(path: str | Path) -> bool:
@@ -140,20 +157,42 @@ def _files(path: str | Path) -> list[Path]:
     if not _is_glob(path):
         found = sorted(_photos_below(Path(path)))
         if not found:
-            raise GeorankerError(f"folder {path}: there are no photos in it")
+            raise GeorankerError(f"folder {_shown(path)}: there are no photos in it")
         return found
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
     if not matches:
-        raise GeorankerError(f"{path}: no file matches")
-    return [file for match in matches for file in (sorted(_photos_below(match)) if match.is_dir() else [match])]
+        raise GeorankerError(f"{_shown(path)}: no file matches")
+    files = [match for match in matches if match.is_file() or not match.exists()]  # a pipe would block for ever
+    folders = [file for match in matches if match.is_dir() for file in _photos_below(match)]
+    return sorted([*files, *folders])
 
 
 def _photos_below(folder: Path) -> Iterator[Path]:
-    from PIL import Image
-
-    readable = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    readable, unread = _readable(), []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in readable:
+            ending = Path(name).suffix.lower()
+            if name.startswith(".") or ending not in readable | _CAMERAS_OWN or not (Path(root) / name).is_file():
+                continue
+            if ending in readable:
                 yield Path(root) / name
+            else:
+                unread.append(Path(root) / name)
+    if unread:
+        logging.getLogger("georanker").warning(
+            "folder %s: %s left out, whose format is not read here, %s for one; save them as JPEG",
+            _shown(folder),
+            f"{len(unread):,} photo{'s are' if len(unread) > 1 else ' is'}",
+            _shown(min(unread)),
+        )
+
+
+def _readable() -> set[str]:
+    """Return the endings of the formats that Pillow decodes by itself: not films, nor what it only recognises."""
+    from PIL import Image, ImageFile
+
+    endings = Image.registered_extensions()  # which loads the formats
+    stubs = {kind for kind, (opener, _) in Image.OPEN.items() if opener in ImageFile.StubImageFile.__subclasses__()}
+    no_photos = {"EPS", "MPEG", *stubs}
+    return {ending for ending, kind in endings.items() if kind in Image.OPEN.keys() - no_photos}

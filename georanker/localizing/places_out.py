@@ -11,15 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from georanker.answers import SCHEMA, row
 from georanker.files import file_beside, write_text
-from georanker.gazetteer import ATTRIBUTION
+from georanker.gazetteer import ATTRIBUTION, gazetteer
 from georanker.localizing.localized import Localized
+from georanker.localizing.localized_page import write_html
 from georanker.localizing.localized_photos import LocalizedPhotos
-from georanker.types import Candidate, GeorankerError, Photo, Place
+from georanker.types import Candidate, GeorankerError, Place
 
 _DIGITS = 6
 """Of degrees in GeoJSON: a tenth of a metre, as RFC 7946 advises."""
@@ -83,37 +80,10 @@ def write_geojson(answers: LocalizedPhotos, path: Path) -> None:
     _write(path, {"type": "FeatureCollection", "attribution": ATTRIBUTION, "features": features})
 
 
-def write_html(answers: LocalizedPhotos, path: Path) -> None:
-    """Write a page with a map and the photos, which needs no network."""
-    from georanker.report.html_report import write_report
-
-    # The page heads each photo with its id, so that how sure the answer is stands there.
-    headed = {f"{answer.photo.id}, {answer.trust}": answer for answer in answers}
-    source = _Given({head: answer.photo for head, answer in headed.items()})
-    rows = [{**row(answer), "photo_id": head} for head, answer in headed.items()]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "answers.parquet"
-        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), file)
-        write_report(file, path, photo_source=source)
-
-
-class _Given:
-    """The photos that were asked about, by what heads them."""
-
-    def __init__(self, photos: dict[str, Photo]) -> None:
-        self._photos = photos
-
-    def read(self, photo_id: str) -> bytes:
-        """Return the bytes of a photo."""
-        photo = self._photos.get(photo_id)
-        if photo is None or photo.source is None:
-            raise GeorankerError(f"photo {photo_id}: was not asked about")
-        return photo.source.read(photo.id)
-
-
 def _features(answer: Localized) -> list[dict[str, object]]:
     kinds = ["answer"] + ["candidate"] * (len(answer.candidates) - 1)
-    rows = zip(kinds, answer.candidates, answer.distances_km, strict=True)
+    words = gazetteer().described([candidate.place for candidate in answer.candidates])
+    rows = zip(kinds, answer.candidates, words, answer.distances_km, strict=True)
     found = [_candidate(answer, rank, *each) for rank, each in enumerate(rows, 1)]
     truth = answer.photo.place
     if truth is not None:
@@ -124,13 +94,15 @@ def _features(answer: Localized) -> list[dict[str, object]]:
     return found
 
 
-def _candidate(answer: Localized, rank: int, kind: str, candidate: Candidate, km: float) -> dict[str, object]:
+def _candidate(
+    answer: Localized, rank: int, kind: str, candidate: Candidate, words: str, km: float
+) -> dict[str, object]:
     place = candidate.place
     told = {
         "photo": answer.photo.id,
         "kind": kind,
         "rank": rank,
-        "name": ", ".join(place.names),
+        "name": words,
         "continent": place.continent,
         "score": candidate.score,
         "source": candidate.source,

@@ -54,19 +54,34 @@ def list_length(candidates: Path, default: int = 20) -> int:
         raise GeorankerError(f"{candidates}: cannot be read ({error}); delete it, or make it again") from error
 
 
-def gallery_source(data: Mapping[str, object]) -> PhotoSource | None:
-    """Return where a benchmark keeps its gallery's photos; None if it is not known.
+class RunPhotos:
+    """The gallery's photos, from the benchmark that a run remembers, which is built when the first one is read.
 
     Args:
         data: the benchmark's class_path and init_args; empty if nobody knows it.
-
-    Raises:
-        GeorankerError: they do not say how to build one.
     """
-    from georanker.data.base import GeoDataModule
 
-    if not data:
-        return None
-    path = Path("the run's data")
-    built = build(path, GeoDataModule, "data", {"data": dict(data)}, "benchmark")  # type: ignore[type-abstract]
-    return built.gallery_source
+    def __init__(self, data: Mapping[str, object]) -> None:
+        self._data = data
+        self._source: PhotoSource | None = None
+
+    def read(self, photo_id: str) -> bytes:
+        """Return the bytes of a photo.
+
+        Raises:
+            GeorankerError: the run does not say how to build its benchmark, or that has no such photo.
+        """
+        if self._source is None:
+            self._source = self._built()
+        return self._source.read(photo_id)
+
+    def _built(self) -> PhotoSource:
+        from georanker.data.base import GeoDataModule
+
+        if not self._data:
+            raise GeorankerError("its data is not known")
+        path = Path("the run's data")
+        built = build(path, GeoDataModule, "data", {"data": dict(self._data)}, "benchmark")  # type: ignore[type-abstract]
+        if built.gallery_source is None:
+            raise GeorankerError(f"{path}: holds no photos of the gallery")
+        return built.gallery_source

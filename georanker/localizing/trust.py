@@ -41,11 +41,11 @@ class Trust:
     def __str__(self) -> str:
         familiar = self.familiar
         if familiar is not None and self.unlike:
-            return f"a guess: odder than {_share(1 - familiar)}"
+            return f"a guess: odder than {_all_but(familiar)}"
         if self.right is None:
             return "not measured"
         unusual = familiar is not None and familiar < UNUSUAL
-        return f"{self.right:.0%} within {NEAR_KM:g} km{', unusual photo' if unusual else ''}"
+        return f"{_share(self.right)} within {NEAR_KM:g} km{', unusual photo' if unusual else ''}"
 
     @staticmethod
     def legend() -> str:
@@ -63,8 +63,8 @@ class Trust:
         elif self.unlike:
             by = "looks odder" if familiar == self.looks else "is less similar to the gallery"
             return (
-                f"This photo is unlike those that the model was trained on: it {by} than {_share(1 - familiar)} of "
-                "them. Take the answer as a guess."
+                f"This photo is unlike those that the model was trained on: it {by} than {_all_but(familiar)} of them. "
+                "Take the answer as a guess."
             )
         else:
             seen = f"Of the photos that the model knows, {_share(familiar)} are at least as odd as this one."
@@ -77,6 +77,11 @@ class Trust:
 
 
 def _share(share: float) -> str:
-    """Write a share so that what is rare does not become 0 %, nor what is common 100 %."""
-    share = min(max(share, 0.001), 0.999)
-    return f"{share:.0%}" if 0.01 <= share <= 0.99 else f"{share:.1%}"
+    """Write a share: whole percents, tenths at both ends, and 0 % and 100 % only where none or all are meant."""
+    if share in (0.0, 1.0) or 0.01 <= share <= 0.99:
+        return f"{share:.0%}"
+    return "under 0.1%" if share < 0.001 else "over 99.9%" if share > 0.999 else f"{share:.1%}"
+
+
+def _all_but(familiar: float) -> str:
+    return "all" if familiar == 0 else _share(min(1 - familiar, 0.999))

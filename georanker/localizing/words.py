@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from georanker.gazetteer import gazetteer
 from georanker.geodesy import geodesic_km
 from georanker.types import Place
 
@@ -26,12 +25,6 @@ def from_answer_km(places: Sequence[Place]) -> np.ndarray:
     points = torch.tensor([[place.latitude, place.longitude] for place in places], dtype=torch.float64)
     km: np.ndarray = geodesic_km(points[:1].expand_as(points), points).numpy()
     return km
-
-
-def in_words(places: Sequence[Place]) -> list[str]:
-    """Return the names of each place, or which settlement it is near if it has none."""
-    far = gazetteer().described(places)
-    return [", ".join(place.names) or words for place, words in zip(places, far, strict=True)]
 
 
 def degrees(place: Place) -> str:

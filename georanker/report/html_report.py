@@ -20,7 +20,7 @@ from georanker.files import write_text
 from georanker.gazetteer import ATTRIBUTION
 from georanker.metrics.inputs import RADII_KM, checked_radii
 from georanker.report.background import background_picture
-from georanker.report.page_data import page_data
+from georanker.report.page_data import LISTED, page_data
 from georanker.report.predictions import Predictions
 from georanker.report.thumbnails import Thumbnails
 from georanker.types import PhotoSource
@@ -36,16 +36,11 @@ class WrittenReport:
     """Why photos could not be read, by their id; the page shows a blank for them."""
 
 
-_EXAMPLES = (
-    "Evenly spread from the best answer to the worst. Below each candidate stand its rank, its distance from the truth "
-    "and the ranker's score; the nearest to the truth is framed."
-)
-_EXAMPLES_UNKNOWN = "Evenly spread over the file. Below each candidate stand its rank and the ranker's score."
 _SCRIPTS = ("data.js", "cards.js", "map.js", "curve.js", "main.js")
 
 
 def write_report(
-    predictions: Path,
+    predictions: Path | Predictions,
     out: Path,
     *,
     title: str = "Where the photos were taken",
@@ -62,11 +57,11 @@ def write_report(
     The page is one file: script, pictures and numbers lie in it, and its own policy forbids it to ask anyone for more.
 
     Args:
-        predictions: the file that PredictionWriter wrote.
+        predictions: the file that PredictionWriter wrote, or answers at hand.
         out: the HTML file to write.
         title: above the page.
         radii_km: of the table and of the map's bands, rising.
-        photo_source: holds the photos that were asked about; without it the page shows none.
+        photo_source: holds the photos that were asked about; without it the page shows those that bring their bytes.
         gallery_source: holds the candidates' photos.
         background: an equirectangular picture of the Earth; without it the map is drawn of the world's settlements.
         credit: whom to thank for the pictures, at the foot of the page.
@@ -80,7 +75,7 @@ def write_report(
     from plotly.offline import get_plotlyjs
 
     checked_radii(radii_km)
-    answers = Predictions.read(predictions)
+    answers = Predictions.read(predictions) if isinstance(predictions, Path) else predictions
     thumbnails = Thumbnails(int(photo_megabytes * 1e6))
     data = page_data(answers, thumbnails, photo_source, gallery_source, shown)
     data |= {"radii": list(radii_km), "background": _background(background)}
@@ -89,9 +84,9 @@ def write_report(
     script = "\n".join(page.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
     parts = {
         "title": html.escape(title),
-        "subtitle": html.escape(_subtitle(answers, predictions)),
+        "subtitle": html.escape(_subtitle(answers, predictions.name if isinstance(predictions, Path) else "")),
         "figures": _figures(figures) if figures else "",
-        "examples": _EXAMPLES if figures else _EXAMPLES_UNKNOWN,
+        "examples": _examples(answers),
         "footer": _footer(thumbnails.faults, credit),
         "policy": _policy(get_plotlyjs(), script),
         "style": page.joinpath("style.css").read_text("utf-8"),
@@ -103,14 +98,28 @@ def write_report(
     return WrittenReport(figures, thumbnails.faults)
 
 
-def _subtitle(answers: Predictions, path: Path) -> str:
+def _examples(answers: Predictions) -> str:
+    known = bool(answers.known.any())
+    if answers.photos:
+        order = "In their order." if len(answers) <= LISTED else f"The first {LISTED}."
+    else:
+        order = "Evenly spread from the best answer to the worst." if known else "Evenly spread over the file."
+    if not known:
+        return f"{order} Below each candidate stand its rank and the ranker's score."
+    return (
+        f"{order} Below each candidate stand its rank, its distance from the truth and the ranker's score; the nearest "
+        "to the truth is framed."
+    )
+
+
+def _subtitle(answers: Predictions, file: str) -> str:
     known = int(answers.known.sum())
     photos = f"{len(answers):,} photo{'s' if len(answers) > 1 else ''}"
     if known < len(answers):
         photos += f", {known:,} of known place" if known else " of unknown place"
     lengths = np.diff(answers.starts)
     lists = f"{lengths.min()}" if lengths.min() == lengths.max() else f"{lengths.min()} to {lengths.max()}"
-    return f"{photos}; {lists} candidate{'s' if lengths.max() > 1 else ''} each, from {path.name}"
+    return f"{photos}; {lists} candidate{'s' if lengths.max() > 1 else ''} each{', from ' if file else ''}{file}"
 
 
 def _figures(figures: Mapping[str, Mapping[str, float]]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from georanker.gazetteer import CITY_WITHIN_KM, gazetteer
+from georanker.gazetteer import gazetteer
 from georanker.metrics.inputs import FARTHEST_KM
 from georanker.report.predictions import Predictions
 from georanker.report.thumbnails import Thumbnails
@@ -17,6 +18,8 @@ CANDIDATES_SHOWN = 8
 """The rest of a list is told in numbers; the page of 10,000 photos would otherwise not stay below 15 MB."""
 CASES = 6
 EXAMPLES = 8
+LISTED = 200
+"""Answers at hand are all listed, up to so many."""
 _CURVE_POINTS = 240
 
 
@@ -35,7 +38,7 @@ def page_data(
     Args:
         predictions: the answers.
         thumbnails: makes the small photos, and keeps them.
-        photo_source: holds the photos that were asked about.
+        photo_source: holds the photos that were asked about, if they do not bring their own bytes.
         gallery_source: holds the candidates' photos.
         shown: how many photos to show, evenly spread over the file; the worst and the best are always among them.
     """
@@ -50,19 +53,22 @@ def page_data(
     real = np.arange(width) < lengths[:, None]
     items = np.where(real, items, 0)
     candidates = np.where(real[..., None], predictions.candidate_places[items], np.nan)
-    names = _Names()
+    names = _Names(predictions.names)
 
     photos = np.full(len(rows), -1)
     candidate_photos: dict[int, list[int]] = {}
     first = dict.fromkeys(row for found in at.values() for row in found)
     for row in [*first, *np.random.default_rng(0).permutation(len(rows)).tolist()]:  # what fits is spread evenly
-        photos[row] = thumbnails.add(predictions.photo_ids[rows[row]], photo_source)
+        own = predictions.photos[rows[row]] if predictions.photos else None
+        source = own.source if own else photo_source
+        photos[row] = thumbnails.add(predictions.photo_ids[rows[row]], source)
         if row in first and row not in candidate_photos:
             ids = predictions.candidate_ids.take(items[row, real[row]]).to_pylist()
             candidate_photos[row] = [thumbnails.add(photo_id, gallery_source) for photo_id in ids]
 
     return {
         "ids": [predictions.photo_ids[row] for row in rows],
+        "notes": [predictions.notes[row] for row in rows] if predictions.notes else [],
         "answers": _floats(predictions.places[rows]),
         "truths": _floats(predictions.truths[rows]),
         "errors": _floats(predictions.errors_km[rows]),
@@ -90,15 +96,18 @@ def page_data(
 def chosen(predictions: Predictions) -> dict[str, np.ndarray]:
     """Return which photos to show as examples, worst and best; examples are spread evenly from good to bad.
 
-    Without a known truth there is no worst and no best, and the examples are spread over the file.
+    Without a known truth there is no worst and no best, and the examples are spread over the file. Photos that bring
+    their own bytes were asked about one by one, and stand there in their order.
     """
     rows = np.flatnonzero(predictions.known)
-    if not len(rows):
-        spread = np.linspace(0, len(predictions) - 1, min(EXAMPLES, len(predictions))).astype(int)
-        return {"examples": spread, "best": rows, "worst": rows}
     order = rows[np.argsort(predictions.errors_km[rows], kind="stable")]
+    cases = {"best": order[: min(CASES, (len(order) + 1) // 2)], "worst": order[::-1][: min(CASES, len(order) // 2)]}
+    if predictions.photos:
+        return {"examples": np.arange(min(LISTED, len(predictions))), **cases}
+    if not len(rows):
+        return {"examples": np.linspace(0, len(predictions) - 1, min(EXAMPLES, len(predictions))).astype(int), **cases}
     middle = (np.arange(min(EXAMPLES, len(order))) + 0.5) / min(EXAMPLES, len(order)) * len(order)
-    return {"examples": order[middle.astype(int)], "best": order[:CASES], "worst": order[::-1][:CASES]}
+    return {"examples": order[middle.astype(int)], **cases}
 
 
 def curve(predictions: Predictions) -> dict[str, list[float]] | None:
@@ -119,28 +128,30 @@ def curve(predictions: Predictions) -> dict[str, list[float]] | None:
 
 
 class _Names:
-    """The settlements that places lie near; each is kept once."""
+    """What places lie near, in the words of the gazetteer; each is kept once.
 
-    def __init__(self) -> None:
+    Args:
+        own: the names of places that bring their own, by latitude and longitude.
+    """
+
+    def __init__(self, own: Mapping[tuple[float, float], str]) -> None:
         self.all: list[str] = [""]
         self._numbers = {"": 0}
+        self._own = own
 
     def add(self, points: np.ndarray) -> dict[str, dict[str, str]]:
-        """Return the numbers of the settlements nearest to (N, 2) degrees, 0 where NaN, and how far they are.
-
-        A place within 25 km counts as being there, which the distance 0 stands for.
-        """
-        found = gazetteer().lookup(points)
-        rows = zip(found.city, found.state, found.country, strict=True)
-        names = [", ".join(name for name in row if name) for row in rows]
+        """Return the numbers of the names near (N, 2) degrees, 0 where NaN, and how far these are; see `near`."""
+        names, km = gazetteer().near(points)
+        for row, point in enumerate(map(tuple, points.tolist()) if self._own else ()):
+            if point in self._own:
+                names[row], km[row] = self._own[point], 0
         for name in names:
             if name not in self._numbers:
                 self._numbers[name] = len(self.all)
                 self.all.append(name)
-        km = np.where(found.distance_km > CITY_WITHIN_KM, found.distance_km, 0)
         return {
             "settlements": _integers(np.array([self._numbers[name] for name in names])),
-            "km": {"i2": base64.b64encode(km.round().astype("<i2").tobytes()).decode()},
+            "km": {"i2": base64.b64encode(km.astype("<i2").tobytes()).decode()},
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -19,7 +19,7 @@ from georanker.metrics.base import PlaceMetric
 from georanker.metrics.distance_accuracy import DistanceAccuracy
 from georanker.metrics.mean_error import MeanError
 from georanker.metrics.median_error import MedianError
-from georanker.types import LIMITS, GeorankerError
+from georanker.types import LIMITS, GeorankerError, Photo
 
 _COLUMNS = [name for name in SCHEMA.names if name != "error_km"]  # which is measured anew
 
@@ -44,6 +44,12 @@ class Predictions:
     """(M) float32, the ranker's."""
     candidate_ids: pa.Array
     """M ids of the gallery's photos; null where there is none."""
+    photos: Sequence[Photo] = ()
+    """N photos that bring their own bytes; empty in what is read from a file."""
+    notes: Sequence[str] = ()
+    """N words that stand beside the answers, such as how sure they are; empty for none."""
+    names: Mapping[tuple[float, float], str] = field(default_factory=dict)
+    """What places are called that bring names of their own, by latitude and longitude."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -165,10 +171,13 @@ def _table(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(path) as opened:  # not `read_table`, which takes a folder named key=value for a column
             missing = [name for name in _COLUMNS if name not in opened.schema_arrow.names]
-            if missing:
-                raise GeorankerError(f"{path}: not a file of answers, it has no column {missing[0]}")
-            schema = pa.schema([SCHEMA.field(name) for name in _COLUMNS])
-            return opened.read(_COLUMNS).select(_COLUMNS).cast(schema)
+            needed = [name for name in missing if not name.startswith("true_")]  # a file may know of no truth
+            if needed:
+                raise GeorankerError(f"{path}: not a file of answers, it has no column {needed[0]}")
+            table = opened.read([name for name in _COLUMNS if name not in missing])
+            for name in missing:
+                table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+            return table.select(_COLUMNS).cast(pa.schema([SCHEMA.field(name) for name in _COLUMNS]))
     except FileNotFoundError as error:
         raise GeorankerError(f"{path}: not there; `georanker predict` writes such a file") from error
     except (pa.ArrowException, OSError) as error:

@@ -13,7 +13,7 @@ from georanker.files import file_beside, write_json
 from georanker.stages import Stages
 from georanker.types import GeorankerError
 from georanker.verbs.index import index
-from georanker.verbs.report import EARTH_CREDIT, run_radii
+from georanker.verbs.report import run_radii
 from georanker.verbs.retrieve import retrieve
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def demo(
 
     from georanker.cli import run_trainer
     from georanker.config_error import config_files
-    from georanker.data.blue_marble_tiles import package_file
+    from georanker.data.blue_marble_tiles import EARTH_CREDIT, package_file
     from georanker.report.html_report import write_report
     from georanker.report.results_table import ROWS, figures, results_table
     from georanker.report.world_map import world_map

@@ -12,8 +12,6 @@ from georanker.types import GeorankerError
 if TYPE_CHECKING:
     from georanker.data.base import GeoDataModule
 
-EARTH_CREDIT = "Picture of the Earth: Blue Marble, NASA's Earth Observatory."
-
 
 def report(
     predictions: Path,
@@ -42,7 +40,7 @@ def report(
     """
     from rich.console import Console
 
-    from georanker.data.blue_marble_tiles import package_file
+    from georanker.data.blue_marble_tiles import EARTH_CREDIT, earth_picture
     from georanker.metrics.inputs import RADII_KM, checked_radii
     from georanker.report.html_report import told, write_report
     from georanker.report.results_table import results_table
@@ -60,10 +58,7 @@ def report(
         raise GeorankerError(f"shown must be at least 1, not {shown}")
     if data is None and not (photos and gallery_photos) and predictions.is_dir():
         data = own_data(predictions)
-    try:
-        background, credit = package_file("bmng.jpg"), EARTH_CREDIT
-    except GeorankerError:  # the package is an extra; settlements are drawn in its place
-        background, credit = None, ""
+    background = earth_picture()
     written = write_report(
         file,
         out,
@@ -72,7 +67,7 @@ def report(
         photo_source=open_store(photos) if photos else getattr(data, "photo_source", None),
         gallery_source=open_store(gallery_photos) if gallery_photos else getattr(data, "gallery_source", None),
         background=background,
-        credit=credit,
+        credit=EARTH_CREDIT if background else "",
         shown=shown,
     )
     if written.figures:

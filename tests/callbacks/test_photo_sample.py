@@ -7,7 +7,8 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from georanker.callbacks.photo_sample import PhotoSample, RankedList
+from georanker.callbacks.photo_sample import PhotoSample
+from georanker.callbacks.ranked_list import RankedList
 
 from georanker.backbones.ranking_collator import RankingCollator
 from tests.callbacks.pictures import ByLatitude, some_lists

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 import torch
 from georanker.callbacks.base import Picture
+from georanker.callbacks.example_strips import ExampleStrips
+from georanker.callbacks.photo_sample import PhotoSample
+from georanker.callbacks.score_against_distance import ScoreAgainstDistance
+from georanker.callbacks.world_map import WorldMap
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from PIL import Image
 from torch import Tensor
@@ -32,6 +36,37 @@ def picture(request: pytest.FixtureRequest) -> Picture:
 
 def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
+
+
+def test_together_they_sample_once_and_draw_what_each_draws_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[int] = []
+    add = PhotoSample.add
+
+    def counting(self: PhotoSample, batch: RankingBatch, scores: Tensor) -> None:
+        added.append(len(batch))
+        add(self, batch, scores)
+
+    monkeypatch.setattr(PhotoSample, "add", counting)
+
+    def drawn(folder: Path, *callbacks: Picture) -> dict[str, bytes]:
+        module = ranker()
+        made = trainer(folder, *callbacks)
+        for _ in range(2):  # the second time as if there had been no first
+            made.validate(module, loader(module, some_lists(60)), verbose=False)
+        return {path.name: path.read_bytes() for path in folder.rglob("*.png")}
+
+    def each() -> list[Picture]:
+        return [ExampleStrips(3), WorldMap(20), ScoreAgainstDistance(50)]
+
+    alone: dict[str, bytes] = {}
+    for at, picture in enumerate(each()):
+        alone |= drawn(tmp_path / str(at), picture)
+    counted = len(added)
+    assert drawn(tmp_path / "together", *each()) == alone
+    assert len(alone) == 3
+    assert 3 * (len(added) - counted) == counted, "each batch is sampled once"
 
 
 def test_there_are_pictures() -> None:

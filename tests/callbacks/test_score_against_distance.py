@@ -9,7 +9,7 @@ import lightning as L
 import numpy as np
 import pytest
 from georanker.callbacks import ScoreAgainstDistance
-from georanker.callbacks.photo_sample import RankedList
+from georanker.callbacks.ranked_list import RankedList
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 

@@ -10,17 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from geopy.distance import geodesic
 from PIL import Image
 
 from georanker.cli import main
+from georanker.gazetteer import gazetteer
 from georanker.localizer import Localizer
 from georanker.localizing.localized import Localized
+from georanker.localizing.localized_page import write_html
 from georanker.localizing.localized_photos import LocalizedPhotos
 from georanker.localizing.places_out import write_geojson
 from georanker.localizing.trust import Trust
 from georanker.types import Candidate, Photo, Place
 from tests.localizer_world import encoded, finished_run, tile
 from tests.photos_with_gps import gps_block
+from tests.report.test_html_report import data_of
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +46,21 @@ def photos(small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_table(run: Path, photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "180")
     main(["localize", "photos/a.png", "photos", "photos/*.png", f"--run={run}"])
     told = capsys.readouterr()
     lines = told.out.splitlines()
     heads = [head for head in lines[0].split("  ") if head]
-    assert [head.strip() for head in heads] == ["photo", "answer", "latitude, longitude", "how sure", "from its GPS"]
+    assert [head.strip() for head in heads] == [
+        "photo",
+        "answer",
+        "latitude, longitude",
+        "how sure",
+        "its own GPS",
+        "away",
+    ]
+    (line,) = [line for line in lines if "photos/b" in line]
+    assert "-16.5000, 179.5000" in line
     assert [line.split()[0] for line in lines if "photos/" in line] == ["photos/a.png", "photos/b"]
     assert "A guess: the photo is unlike those that the model knows" in told.out.replace("\n", " ")
     assert not told.err
@@ -93,6 +106,21 @@ def test_an_argument_that_names_nothing_is_told_and_the_others_go_on(
     assert second.startswith("georanker: https://x.org/a.jpg: a URL")
     assert last == "georanker: 2 of 3 arguments name no photo"
     assert len(json.loads(Path("some.json").read_text())["photos"]) == 2
+
+
+def test_a_name_that_would_steer_the_terminal_is_escaped(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "180")
+    name = "a\x1b[2J\u202e\n\x07.png"
+    (photos / name).write_bytes((photos / "a.png").read_bytes())
+    with pytest.raises(SystemExit):
+        main(["localize", f"photos/{name}", "photos/gone\x1bm.png", "none\x1b[1m/*.png", f"--run={run}"])
+    told = capsys.readouterr()
+    assert r"a\x1b[2J\u202e\n\x07.png" in told.out.replace("\n", "")
+    assert "\x1b" not in told.out + told.err
+    assert r"gone\x1bm.png: cannot be read" in told.err
+    assert r"none\x1b[1m/*.png: no file matches" in told.err
 
 
 @pytest.mark.parametrize("ending", ["json", "csv", "geojson", "html"])
@@ -164,13 +192,14 @@ def test_the_three_tables_agree(run: Path, photos: Path) -> None:
         [answers[0].place.longitude, answers[0].place.latitude], abs=1e-6
     )
     assert points[0]["properties"]["kind"] == "answer"
+    assert [points[0]["properties"]["name"]] == gazetteer().described([answers[0].place])
     assert points[-1]["geometry"]["coordinates"] == [179.5, -16.5]
 
 
 def lines(truth: Place, answer: Place, path: Path) -> list[list[list[float]]]:
     """The pieces of the line that a GeoJSON file draws from a truth to an answer."""
     candidate = Candidate(answer)
-    localized = Localized(Photo("x", truth), (candidate,), candidate, 1.0, trust=Trust(1.0))
+    localized = Localized(Photo("x", truth), (candidate,), candidate, 1.0, trust=Trust(1.0), ranked=(candidate,))
     write_geojson(LocalizedPhotos([localized, replace(localized, photo=Photo("y"))]), path)
     collection = json.loads(path.read_text())
     assert collection["type"] == "FeatureCollection"
@@ -190,11 +219,50 @@ def test_lines_are_cut_at_the_antimeridian(tmp_path: Path) -> None:
 
 
 def test_a_page(run: Path, photos: Path) -> None:
+    main(["localize", "photos", f"--run={run}", "--out=places.html", "--top_k=1"])
+    page, data = Path("places.html").read_text(encoding="utf-8"), data_of(Path("places.html"))
+    answers = Localizer.from_run(run).localize(["photos/a.png", "photos/b é.png"], top_k=8)
+    assert data["ids"] == ["photos/a.png", "photos/b é.png"]
+    assert data["notes"] == [str(answer.trust) for answer in answers]
+    assert data["lengths"].tolist() == [8, 8], "the page is made of all that were ranked, and not of those shown"
+    nearest = min(
+        geodesic((-16.5, 179.5), (each.place.latitude, each.place.longitude)).km for each in answers[1].candidates
+    )
+    assert data["nearest_km"][1] == pytest.approx(nearest)
+    assert min(data["photos"]) >= 0
+    numbers, km = data["answer_names"]["settlements"], data["answer_names"]["km"]
+    told = [
+        f"{far:,} km from {data['names'][at]}" if far else data["names"][at]
+        for at, far in zip(numbers, km, strict=True)
+    ]
+    assert told == gazetteer().described([answer.place for answer in answers]), "one place has one name everywhere"
+    assert all(min(data["candidate_photos"][str(row)]) >= 0 for row in range(2)), "from the run's own data"
+    assert "Blue Marble" in page.rpartition("<footer")[2]
+    assert "answers.parquet" not in page
+
+
+def test_a_page_lists_all_photos_also_of_one_name(run: Path, photos: Path) -> None:
+    for number in range(10):
+        (photos / f"c{number}.png").write_bytes((photos / "a.png").read_bytes())
+    answers = Localizer.from_run(run).localize("photos")
+    assert isinstance(answers, LocalizedPhotos)
+    same = [replace(answer, photo=replace(answer.photo, id="same")) for answer in answers]
+    write_html(LocalizedPhotos(same), Path("places.html"))
+    data = data_of(Path("places.html"))
+    assert data["ids"] == ["same"] * 12
+    assert data["examples"] == list(range(12))
+    assert len(set(data["photos"].tolist())) == 12
+
+
+def test_a_page_without_the_gallerys_photos(
+    run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("georanker.localizer.remembered_data", lambda checkpoint: {})
     main(["localize", "photos", f"--run={run}", "--out=places.html"])
-    page = Path("places.html").read_text(encoding="utf-8")
-    (answer,) = Localizer.from_run(run).localize(["photos/a.png"])
-    assert f"photos/a.png, {answer.trust}" in page
-    assert "data:image/jpeg;base64," in page
+    data = data_of(Path("places.html"))
+    assert {number for found in data["candidate_photos"].values() for number in found} == {-1}
+    assert not capsys.readouterr().err
+    assert "could not be read" not in Path("places.html").read_text(encoding="utf-8")
 
 
 def test_a_saved_folder_does_as_well(run: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

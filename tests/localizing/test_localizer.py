@@ -114,7 +114,7 @@ def test_a_list_gives_a_list_in_its_order(localizer: Localizer, small_run: Path)
     for image, answer in zip(images, together, strict=True):
         same(localizer.localize(image), answer, within=2e-3)  # larger batches add up in another order
     assert len({answer.place for answer in together}) > 5
-    assert [answer.photo.id for answer in together[2:4]] == ["photo 3", "photo 4"]
+    assert [answer.photo.id for answer in together[2:4]] == ["#3", "#4"]
     assert isinstance(localizer.localize([images[0]]), LocalizedPhotos)
 
 
@@ -228,7 +228,7 @@ def test_nonsense_in_exif_costs_a_line_and_no_answer(
 ) -> None:
     exif = located({1: "N", 2: (95.0, 0.0, 0.0), 3: "E", 4: (1.0, 0.0, 0.0)})
     assert localizer.localize(encoded(tile(small_run), exif=exif)).photo.place is None
-    assert "photo 1: EXIF GPS: latitude 95" in caplog.text
+    assert "photo #1: EXIF GPS: latitude 95" in caplog.text
 
 
 def test_distances_names_and_plain_values(localizer: Localizer, small_run: Path) -> None:
@@ -266,11 +266,11 @@ def test_hundreds_of_photos_and_those_that_fail(
     failed: list[tuple[str, str]] = []
     answers = localizer.localize(photos, failed=lambda photo, error: failed.append((photo.id, str(error))))
     assert len(answers) == 298
-    assert [name for name, _ in failed] == ["photo 18", "photo 171"]
-    assert failed[0][1] == "photo photo 18: not an image"
-    assert [answer.photo.id for answer in answers][15:18] == ["photo 16", "photo 17", "photo 19"]
+    assert [name for name, _ in failed] == ["#18", "#171"]
+    assert failed[0][1] == "photo #18: not an image"
+    assert [answer.photo.id for answer in answers][15:18] == ["#16", "#17", "#19"]
     assert not capsys.readouterr().out, "a progress bar is none of the output"
-    with pytest.raises(GeorankerError, match="photo 18: not an image"):
+    with pytest.raises(GeorankerError, match="photo #18: not an image"):
         localizer.localize(photos)
 
 

@@ -19,7 +19,7 @@ import yaml
 from georanker.backbones.vlm import VLMBackbone
 from georanker.cli import main
 from georanker.localizer import Localizer
-from georanker.localizing.model_card import Provenance
+from georanker.localizing.model_card import Provenance, model_card
 from georanker.localizing.photo_inputs import PhotoLike
 from georanker.prompts.template_prompt import TemplatePrompt
 from georanker.ranker import Ranker
@@ -113,11 +113,19 @@ def test_the_card_tells_what_was_measured(saved: Path) -> None:
     assert table["oracle"] == ["75.0", "150.0", "3,704"]
     assert table["seed"] == ["7"]
     assert table["experiment"] == [r"small\|world"]
-    assert table["torch version"] == [torch.__version__]
+    assert table["torch, when saved"] == [torch.__version__]
     assert table["gallery"] == ["96 places"]
     assert table["data"][0].startswith("BlueMarble(")
     assert 'Localizer.from_pretrained("someone/small")' in card
     assert "24 held-out photos" in card
+
+
+def test_a_figure_that_is_missing_moves_no_other() -> None:
+    figures = {"retrieved": {"acc@50km": 0.25, "median_km": 9.0}, "ranked": {"acc@50km": 0.5, "acc@200km": 0.75}}
+    card = model_card(Provenance(figures), {}, "x", 0)
+    assert "| answer | % within 50 km | median  km | % within 200 km |".replace("  ", " ") in card
+    assert "| retrieved | 25.0 | 9 | – |" in card
+    assert "| ranked | 50.0 | – | 75.0 |" in card
 
 
 def test_without_figures_the_card_says_so(localizer: Localizer, tmp_path: Path) -> None:
@@ -222,7 +230,9 @@ def _closed(localizer: Localizer) -> Gallery:
 
 
 def test_a_ranker_that_looks_at_the_gallery_needs_its_photos(looking: Localizer, small_run: Path) -> None:
-    with pytest.raises(GeorankerError, match="looks at the gallery's photos, and nothing says where they are; give"):
+    with pytest.raises(
+        GeorankerError, match=r"photos, and the run does not say where they are .its data is not known.; name --gall"
+    ):
         looking.localize(tile(small_run))
     blind = VLMBackbone(
         looking.ranker.backbone._arguments["model"], TemplatePrompt(["{query_photo}", "At {latitude}?"])
@@ -247,7 +257,10 @@ def test_the_runs_own_data_has_the_photos(
     assert again.candidates == found.candidates
     unknown = replace(localizer.provenance, data={"class_path": "NoSuch", "init_args": {}})
     looking.gallery.photo_source, looking.provenance = None, unknown
-    with pytest.raises(GeorankerError, match="the run's data: does not say how to build a benchmark") as told:
+    with pytest.raises(
+        GeorankerError,
+        match=r"\(the run's data: does not say how to build a benchmark .*; name --gallery_photos, or photo_source",
+    ) as told:
         looking.localize(tile(small_run))
     assert "\n" not in str(told.value)
 

@@ -155,9 +155,17 @@ def test_one_answer_and_no_score(tmp_path: Path) -> None:
     rows[0]["candidates"][0]["score"] = None
     write_report(written(rows, tmp_path / "answers.parquet"), tmp_path / "report.html")
     data = data_of(tmp_path / "report.html")
-    assert data["best"] == data["worst"] == data["examples"] == [0]
+    assert data["best"] == data["examples"] == [0]
+    assert data["worst"] == []
     assert np.isnan(data["candidate_scores"]).all()
     assert "1 photo; 1 candidate each" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("photos", [2, 7, 11])
+def test_few_photos_are_not_both_far_and_near(photos: int, tmp_path: Path) -> None:
+    write_report(written(some_answers(photos), tmp_path / "answers.parquet"), tmp_path / "report.html")
+    data = data_of(tmp_path / "report.html")
+    assert sorted([*data["best"], *data["worst"]]) == list(range(photos))
 
 
 def test_the_same_answers_make_the_same_page(page: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from georanker.report.html_report import write_report
@@ -83,7 +84,7 @@ def picture(browser: Chrome) -> np.ndarray:
 
 def seen(pixels: np.ndarray, south: float, north: float, west: float, east: float) -> np.ndarray:
     """Return the part of the picture between these degrees, when the map shows the whole world."""
-    down, right = (np.array([90 - north, 90 - south]) / 180, np.array([west + 180, east + 180]) / 360)
+    down, right = (np.array([92 - north, 92 - south]) / 184, np.array([west + 184, east + 184]) / 368)
     (top, bottom), (first, last) = (down * len(pixels)).astype(int), (right * pixels.shape[1]).astype(int)
     part: np.ndarray = np.median(pixels[top:bottom, first:last], axis=(0, 1))  # dots do not count
     return part
@@ -199,11 +200,10 @@ def test_wheel_mouse_and_buttons_move_the_map(browser: Chrome, page: Path) -> No
     browser.execute_script("document.getElementById('world').scrollIntoView()")
     map_ = browser.find_element(By.ID, "map")
     whole = ranges(browser)
-    assert whole == [-180, 180, -90, 90]
-    wheel = ActionChains(browser)
+    assert whole == [-184, 184, -92, 92]
     for _ in range(6):
-        wheel.scroll_from_origin(ScrollOrigin.from_element(map_), 0, -200)
-    wheel.perform()
+        wheel = ActionChains(browser).key_down(Keys.CONTROL)
+        wheel.scroll_from_origin(ScrollOrigin.from_element(map_), 0, -200).key_up(Keys.CONTROL).perform()
     WebDriverWait(browser, 10).until(lambda driver: ranges(driver)[1] - ranges(driver)[0] < 250)
     browser.find_element(By.ID, "nearer").click()
     left, right, low, high = ranges(browser)
@@ -220,6 +220,45 @@ def test_wheel_mouse_and_buttons_move_the_map(browser: Chrome, page: Path) -> No
     browser.find_element(By.ID, "whole").click()
     assert ranges(browser) == whole
     assert console(browser) == []
+
+
+def test_the_page_scrolls_over_the_map(browser: Chrome, page: Path) -> None:
+    """The wheel belongs to the page until the map is clicked; a finger moves the map once it is zoomed."""
+    look(browser, page)
+    browser.execute_script("document.getElementById('world').scrollIntoView()")
+    map_, at = browser.find_element(By.ID, "map"), "return scrollY"
+    whole, before = ranges(browser), browser.execute_script(at)
+    ActionChains(browser).scroll_from_origin(ScrollOrigin.from_element(map_), 0, 200).perform()
+    WebDriverWait(browser, 10).until(lambda driver: driver.execute_script(at) > before + 100)
+    assert ranges(browser) == whole
+    browser.execute_script("document.getElementById('world').scrollIntoView()")
+    ActionChains(browser).click(map_).perform()
+    ActionChains(browser).scroll_from_origin(ScrollOrigin.from_element(map_), 0, -200).perform()
+    WebDriverWait(browser, 10).until(lambda driver: ranges(driver) != whole)
+
+    look(browser, page, 390, 844)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        for zoomed in (False, True):
+            if zoomed:
+                browser.find_element(By.ID, "nearer").click()
+            browser.execute_script("document.getElementById('world').scrollIntoView()")
+            before, shown = browser.execute_script(at), ranges(browser)
+            swipe_up(browser)
+            assert (browser.execute_script(at) > before + 50) is not zoomed
+            assert (ranges(browser) != shown) is zoomed
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def swipe_up(browser: Chrome) -> None:
+    """Move a finger over the map."""
+    box = browser.execute_script("return document.getElementById('map').getBoundingClientRect()")
+    for step in range(12):
+        finger = {"x": box["x"] + 150, "y": box["y"] + 120 - 10 * step}
+        kind = "touchMove" if step else "touchStart"
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [finger]})
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
 def test_a_case_is_shown_on_the_map(browser: Chrome, page: Path, answers: Path) -> None:
@@ -290,7 +329,9 @@ def test_without_truths(browser: Chrome, tmp_path: Path) -> None:
     write_report(written(rows, tmp_path / "answers.parquet"), tmp_path / "report.html")
     look(browser, tmp_path / "report.html")
     assert drawn(browser) == 9
-    assert [button.text for button in browser.find_elements(By.CSS_SELECTOR, "#filter button")] == ["truth unknown\n9"]
+    assert not browser.find_element(By.ID, "filter").is_displayed()
+    assert browser.find_element(By.CLASS_NAME, "legend").text.split("\n")[0] == "answer"
+    assert browser.find_elements(By.CSS_SELECTOR, ".photo") == [], "no room is kept for photos that there are none of"
     assert not browser.find_element(By.ID, "cases").is_displayed()
     assert "NaN" not in browser.find_element(By.TAG_NAME, "body").text
     assert "truth unknown" in browser.find_element(By.ID, "card").text

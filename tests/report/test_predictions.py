@@ -77,6 +77,19 @@ def test_what_cannot_be_names_file_row_and_field(change: dict[str, Any], complai
     assert str(error.value).endswith(complaint)
 
 
+def test_a_file_that_knows_of_no_truth_need_not_say_so(tmp_path: Path) -> None:
+    rows = [row | {"true_latitude": None, "true_longitude": None} for row in some_answers(4)]
+    path = written(rows, tmp_path / "answers.parquet")
+    expected = Predictions.read(path)
+    pq.write_table(pq.read_table(path).drop_columns(["true_latitude", "true_longitude", "error_km"]), path)
+    found = Predictions.read(path)
+    assert not found.known.any()
+    assert (found.places == expected.places).all()
+    pq.write_table(pq.read_table(written(some_answers(4), path)).drop_columns(["true_latitude"]), path)
+    with pytest.raises(GeorankerError, match=r"row 0 .* true_latitude and true_longitude must both be there, or"):
+        Predictions.read(path)
+
+
 def test_a_candidate_that_cannot_be_is_told_by_its_photo(tmp_path: Path) -> None:
     rows = some_answers(4)
     rows[1]["candidates"][5]["longitude"] = float("nan")

@@ -6,7 +6,12 @@ function element(tag, className, ...children) {
   return made;
 }
 
-function photo(number, alt) {
+// Where a page has none of a kind of photos, no room is kept for them.
+const some = { asked: data.photos.some((number) => number >= 0) };
+some.gallery = Object.values(data.candidate_photos).flat().some((number) => number >= 0);
+
+function photo(number, alt, kind) {
+  if (!some[kind]) return null;
   const made = element(number >= 0 ? "img" : "div", "photo");
   if (number >= 0) {
     made.src = data.thumbnails[number];
@@ -35,7 +40,12 @@ function candidates(row) {
   return found;
 }
 
+function note(row) {
+  return data.notes.length ? element("div", "note", data.notes[row]) : null;
+}
+
 function errorLine(row) {
+  if (!known(row) && data.notes.length) return null;
   const line = element("div", "error number", known(row) ? `${kilometres(data.errors[row])} off` : "truth unknown");
   line.style.color = bandOf(row).colour;
   return line;
@@ -78,8 +88,8 @@ function fillCard(row) {
     const place = element("dd", "", placeName(names, row), element("div", "dim number", degrees(at)));
     return [element("dt", "", word), place];
   }));
-  const head = element("div", "", element("div", "id", data.ids[row]), errorLine(row));
-  const top = element("div", "top", photo(data.photos[row], data.ids[row]), head);
+  const head = element("div", "", element("div", "id", data.ids[row]), errorLine(row), note(row));
+  const top = element("div", "top", photo(data.photos[row], data.ids[row], "asked"), head);
   const card = document.getElementById("card");
   card.replaceChildren(top, places, list, rest(row));
   card.dataset.row = row;
@@ -89,8 +99,8 @@ function caseButton(row, choose) {
   const answered = placeName(data.answer_names, row);
   const truth = placeName(data.truth_names, row);
   const photos = element(
-    "div", "photos", photo(data.photos[row], data.ids[row]),
-    photo(data.candidate_photos[row]?.[0] ?? -1, "the answer's photo"),
+    "div", "photos", photo(data.photos[row], data.ids[row], "asked"),
+    photo(data.candidate_photos[row]?.[0] ?? -1, "the answer's photo", "gallery"),
   );
   const words = element("div", "", element("div", "name", `answer: ${answered}`), element("div", "name dim", `truth: ${truth}`));
   const error = element("div", "error number", kilometres(data.errors[row]));
@@ -105,7 +115,7 @@ function caseButton(row, choose) {
 function candidateFigure(candidate) {
   const km = Number.isNaN(candidate.km) ? "" : ` · ${kilometres(candidate.km)}`;
   return element(
-    "figure", candidate.nearest ? "nearest" : "", photo(candidate.photo, candidate.name),
+    "figure", candidate.nearest ? "nearest" : "", photo(candidate.photo, candidate.name, "gallery"),
     element("div", "number", `${candidate.rank + 1}${km}`),
     element("div", "number dim", `score ${score(candidate.score)}`),
     element("div", "name dim", candidate.name),
@@ -114,8 +124,8 @@ function candidateFigure(candidate) {
 
 function example(row) {
   const asked = element(
-    "figure", "", photo(data.photos[row], data.ids[row]), errorLine(row), element("div", "id", data.ids[row]),
-    element("div", "name", placeName(data.truth_names, row)),
+    "figure", "", photo(data.photos[row], data.ids[row], "asked"), errorLine(row), element("div", "id", data.ids[row]),
+    note(row), element("div", "name", placeName(data.truth_names, row)),
   );
   return element("article", "example", asked, element("div", "strip", ...candidates(row).map(candidateFigure)));
 }

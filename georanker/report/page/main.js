@@ -34,14 +34,15 @@ function addFilter(map) {
 drawMap().then((map) => {
   performance.mark("map drawn");
   addFilter(map);
+  shareWheelAndFinger(map);
   for (const event of ["plotly_hover", "plotly_click"]) {
     map.on(event, ({ points }) => choose(points[0].customdata));
   }
   document.getElementById("nearer").addEventListener("click", () => zoomed(0.5));
   document.getElementById("farther").addEventListener("click", () => zoomed(2));
-  document.getElementById("whole").addEventListener("click", () => Plotly.relayout(map, WORLD));
+  document.getElementById("whole").addEventListener("click", () => Plotly.relayout(map, world()));
   const show = (row) => {
-    Plotly.relayout(map, WORLD);
+    Plotly.relayout(map, world());
     choose(row);
     document.getElementById("world").scrollIntoView({ behavior: "smooth" });
   };
@@ -49,6 +50,9 @@ drawMap().then((map) => {
     document.getElementById(kind).append(...data[kind].map((row) => caseButton(row, show)));
   }
   document.getElementById("cases").hidden = !data.worst.length;
+  document.getElementById("filter").hidden = allBands.length < 2;
+  for (const each of document.querySelectorAll(".measured")) each.hidden = !data.curve;
+  if (!data.curve) document.querySelector(".answer").style.background = UNKNOWN;
   document.getElementById("examples").append(...data.examples.map(example));
   if (data.curve) drawCurve();
   choose(data.examples[Math.floor(data.examples.length / 2)]);

@@ -4,7 +4,11 @@ const plain = {
   showlegend: true,
   font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif", color: "#93a6c2" },
 };
-const WORLD = { "xaxis.range": [-180, 180], "yaxis.range": [-90, 90] };
+// Some degrees more than there are, so that no dot at an edge is cut.
+const WEST_EAST = 184;
+const SOUTH_NORTH = WEST_EAST / 2;
+// Made anew each time, since plotly writes into what it is given.
+const world = () => ({ "xaxis.range": [-WEST_EAST, WEST_EAST], "yaxis.range": [-SOUTH_NORTH, SOUTH_NORTH] });
 
 // The way from one place to another by the shorter side; across the antimeridian it becomes two pieces.
 function pieces(from, to) {
@@ -41,10 +45,13 @@ function traces(type, width) {
     ...ways(band.rows), mode: "lines", hoverinfo: "skip", opacity: 0.02 + 0.5 / (1 + band.rows.length / 150),
     line: { color: band.colour, width: 1 }, name: "way", band,
   }));
-  const ring = { symbol: "circle-open", size: size + 1, color: "rgba(255,255,255,.55)", line: { width: 1 } };
+  const opacity = Math.max(0.3, Math.min(1, (400 / data.ids.length) ** 0.35));
+  const ring = { // dark inside, or it would vanish on ice
+    size: size + 1, color: "rgba(11,19,32,.55)", opacity, line: { color: "rgba(255,255,255,.75)", width: 1 },
+  };
   const truths = measured.map((band) => ({ ...marks(band.rows, data.truths, ring), name: "truth", band }));
   const answers = allBands.map((band) => ({
-    ...marks(band.rows, data.answers, { size, color: band.colour, line: { width: 0 } }), name: "answer", band,
+    ...marks(band.rows, data.answers, { size, opacity, color: band.colour, line: { width: 0 } }), name: "answer", band,
   }));
   return [...lines, ...truths, ...answers].map((trace) => ({ ...trace, type }));
 }
@@ -84,11 +91,13 @@ function drawMap() {
     ...plain,
     showlegend: false,
     margin: { l: 0, r: 0, t: 0, b: 0 },
-    dragmode: "pan",
+    dragmode: false, // of the whole world a finger scrolls the page
     hovermode: "closest",
     hoverdistance: 12,
-    xaxis: { ...axis, range: [-180, 180], minallowed: -180, maxallowed: 180 },
-    yaxis: { ...axis, range: [-90, 90], minallowed: -90, maxallowed: 90, scaleanchor: "x" },
+    xaxis: { ...axis, range: world()["xaxis.range"], minallowed: -WEST_EAST, maxallowed: WEST_EAST },
+    yaxis: {
+      ...axis, range: world()["yaxis.range"], minallowed: -SOUTH_NORTH, maxallowed: SOUTH_NORTH, scaleanchor: "x",
+    },
     images: data.background && [{
       source: data.background, xref: "x", yref: "y", x: -180, y: 90, sizex: 360, sizey: 180, sizing: "stretch",
       layer: "below",
@@ -99,11 +108,26 @@ function drawMap() {
   return Plotly.newPlot(map, traces(type, map.clientWidth), layout, config);
 }
 
+// The wheel belongs to the page, until Ctrl is held or the map is clicked; and what is not whole can be dragged.
+function shareWheelAndFinger(map) {
+  let taken = false;
+  map.addEventListener("pointerdown", () => { taken = true; });
+  map.addEventListener("pointerleave", () => { taken = false; });
+  map.addEventListener("wheel", (event) => {
+    if (!taken && !event.ctrlKey) event.stopPropagation();
+  }, { capture: true, passive: true });
+  map.on("plotly_relayout", () => {
+    const [left, right] = map._fullLayout.xaxis.range;
+    const dragmode = right - left < 2 * WEST_EAST - 1e-6 ? "pan" : false;
+    if (map._fullLayout.dragmode !== dragmode) Plotly.relayout(map, { dragmode });
+  });
+}
+
 function zoomed(factor) {
   const { xaxis, yaxis } = document.getElementById("map")._fullLayout;
-  const wide = Math.min(360, (xaxis.range[1] - xaxis.range[0]) * factor);
+  const wide = Math.min(2 * WEST_EAST, (xaxis.range[1] - xaxis.range[0]) * factor);
   const [x, y] = [xaxis, yaxis].map((axis) => (axis.range[0] + axis.range[1]) / 2);
   const held = (middle, half, limit) => Math.max(half - limit, Math.min(limit - half, middle));
-  const [left, low] = [held(x, wide / 2, 180) - wide / 2, held(y, wide / 4, 90) - wide / 4];
+  const [left, low] = [held(x, wide / 2, WEST_EAST) - wide / 2, held(y, wide / 4, SOUTH_NORTH) - wide / 4];
   Plotly.relayout("map", { "xaxis.range": [left, left + wide], "yaxis.range": [low, low + wide / 2] });
 }
