@@ -108,7 +108,7 @@ def _examples(answers: Predictions) -> str:
         return f"{order} Below each candidate stand its rank and the ranker's score."
     return (
         f"{order} Below each candidate stand its rank, its distance from the truth and the ranker's score; the nearest "
-        "to the truth is framed."
+        "to the truth is marked in blue."
     )
 
 

@@ -116,7 +116,7 @@ function candidateFigure(candidate) {
   const km = Number.isNaN(candidate.km) ? "" : ` · ${kilometres(candidate.km)}`;
   return element(
     "figure", candidate.nearest ? "nearest" : "", photo(candidate.photo, candidate.name, "gallery"),
-    element("div", "number", `${candidate.rank + 1}${km}`),
+    element("div", "number first-line", `${candidate.rank + 1}${km}`),
     element("div", "number dim", `score ${score(candidate.score)}`),
     element("div", "name dim", candidate.name),
   );

@@ -47,7 +47,7 @@ function traces(type, width) {
   }));
   const opacity = Math.max(0.3, Math.min(1, (400 / data.ids.length) ** 0.35));
   const ring = { // dark inside, or it would vanish on ice
-    size: size + 1, color: "rgba(11,19,32,.55)", opacity, line: { color: "rgba(255,255,255,.75)", width: 1 },
+    size: size + 1, color: "rgba(11,19,32,.55)", opacity: opacity ** 1.7, line: { color: "rgba(255,255,255,.75)", width: 1 },
   };
   const truths = measured.map((band) => ({ ...marks(band.rows, data.truths, ring), name: "truth", band }));
   const answers = allBands.map((band) => ({
