@@ -17,6 +17,8 @@ from georanker.georanking import read_georanking
 from georanker.stores.open_store import open_store
 from georanker.types import GeorankerError, Photo
 
+_SPLITS = ("train", "test", "val")
+
 
 class GeoRanking(GeoDataModule):
     """The 100,000 training lists of the paper: GeoRanking.parquet, or what `georanker build-georanking` wrote.
@@ -98,11 +100,11 @@ class GeoRanking(GeoDataModule):
         return lists.part(first - 1, last - first + 1, None, self.negatives)
 
     def _rows(self, split: str) -> pa.Table:
+        if split not in _SPLITS:  # before the file is read, whose faults would be told as those of a split it lacks
+            raise GeorankerError(f"GeoRanking has no split {split!r}; it has {', '.join(_SPLITS)}")
         rows = len(self._all)
         test, val = (max(1, rows // 100) if size is None else size for size in self.held_out)
         spans = {"train": (0, rows - test - val), "test": (rows - test - val, test), "val": (rows - val, val)}
-        if split not in spans:
-            raise GeorankerError(f"GeoRanking has no split {split!r}; it has {', '.join(spans)}")
         if test + val >= rows:
             raise GeorankerError(
                 f"{self.table}: has {rows:,} rows, so val_size {val:,} and test_size {test:,} leave none for train"

@@ -166,6 +166,8 @@ def test_an_empty_test_is_told(paper: Miniatures) -> None:
 def test_splits_that_there_are_not(paper: Miniatures) -> None:
     with pytest.raises(GeorankerError, match="GeoRanking has no split 'gallery'; it has train, test, val"):
         GeoRanking(paper.georanking).photos("gallery")
+    with pytest.raises(GeorankerError, match="GeoRanking has no split 'gallery'"):
+        GeoRanking(paper.root / "not read").photos("gallery")
     with pytest.raises(GeorankerError, match="has 60 rows, so val_size 59 and test_size 1 leave none"):
         GeoRanking(paper.georanking, val_size=59).lists("train")
 
