@@ -16,6 +16,7 @@ from georanker.answers import AnswerParts, fingerprint, row
 from georanker.candidate_table import CandidateTable
 from georanker.data.base import GeoDataModule
 from georanker.types import GeorankerError, Localization
+from georanker.vlm.unread import NothingReadError
 
 
 class PredictionWriter(Callback):
@@ -128,6 +129,9 @@ class PredictionWriter(Callback):
         if self._parts is not None and self._trial:
             if trainer.is_global_zero:
                 self._parts.remove()
+        elif self._parts is not None and isinstance(exception, NothingReadError):
+            self._rows = []
+            self._parts.withdraw()  # or they would stay when the photos are found
         elif self._parts is not None:
             self._write()
             if trainer.is_global_zero and any(self._parts.folder.glob("*.parquet")):

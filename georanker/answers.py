@@ -56,7 +56,8 @@ class AnswerParts:
     def __init__(self, folder: Path, origin: Mapping[str, str]) -> None:
         self.folder = folder
         self._origin = {"format": str(FORMAT_VERSION), **origin}
-        self._names = (f"{secrets.token_hex(8)}-{count:06d}.parquet" for count in itertools.count())
+        self._run = secrets.token_hex(8)
+        self._names = (f"{self._run}-{count:06d}.parquet" for count in itertools.count())
 
     def begin(self) -> set[str]:
         """Make the folder or take it over, and return the ids of the photos that are answered in it.
@@ -84,6 +85,11 @@ class AnswerParts:
             raise GeorankerError(f"{self.folder} was removed or changed by another run while this one wrote to it")
         with file_beside(self.folder / next(self._names)) as part:
             pq.write_table(pa.Table.from_pylist(list(answers), SCHEMA), part)
+
+    def withdraw(self) -> None:
+        """Delete what this run has written."""
+        for file in self.folder.glob(f"{self._run}-*.parquet"):
+            file.unlink(missing_ok=True)
 
     def merge(self, path: Path, photo_ids: Sequence[str], whole: bool = True) -> None:
         """Put the answers into one file, with memory that does not grow with their number.

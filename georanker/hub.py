@@ -28,6 +28,26 @@ def fetch(source: str | Path) -> Path:
         raise GeorankerError(f"{source}: neither a folder nor a model of the hub ({first_line(error)})") from error
 
 
+def check_there(source: str) -> None:
+    """See that there is a folder, or a model in the hub's cache or on the hub, with one question where others retry.
+
+    Raises:
+        GeorankerError: there is neither.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]  # httpx's, or httpx2's
+
+    if Path(source).is_dir():
+        return
+    try:
+        if not isinstance(try_to_load_from_cache(source, "config.json"), str):
+            HfApi().model_info(source, timeout=10)
+    except (HTTPError, HFValidationError, OSError) as error:
+        raise GeorankerError(
+            f"model {source}: neither a folder here nor a model of the hub ({first_line(error)})"
+        ) from error
+
+
 def upload(write: Callable[[Path], None], repo_id: str, private: bool = False, endpoint: str | None = None) -> str:
     """Upload a folder to the hub, and return the address of the commit.
 

@@ -114,6 +114,8 @@ class VLMBackbone(Backbone):
         self.model = load_model(model, getattr(torch, dtype), attention, load_in_4bit, trust_remote_code)
         self.processor = load_processor(model, trust_remote_code)
         self.built_of = digest(self.model, self.processor)
+        if Path(model).is_dir():
+            self._arguments |= {"model": str(Path(model).absolute())}  # saved, it may be built in another folder
         self.prompt = prompt or TemplatePrompt()
         self.head = head or ValueHead()
         self.head.attach(self.model.get_output_embeddings().weight, self.processor.tokenizer)

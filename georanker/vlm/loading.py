@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from georanker.hub import first_line
+from georanker.hub import check_there, first_line
 from georanker.types import GeorankerError
 
 _NOT_OF_THE_MODEL = ("_name_or_path", "transformers_version")
@@ -37,6 +37,7 @@ def load_model(
 
     if source.startswith((".", "/", "~")) and not Path(source).is_dir():
         raise GeorankerError(f"model {source}: there is no such folder")
+    check_there(source)
     told_from = logging.get_verbosity()
     logging.set_verbosity_error()  # what is missing is told below, in one line
     four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)

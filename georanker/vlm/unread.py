@@ -11,6 +11,10 @@ from georanker.types import GeorankerError, RankingBatch
 _ENOUGH_LISTS = 20
 
 
+class NothingReadError(GeorankerError):
+    """Not one photo could be read, so that what was answered is worth nothing."""
+
+
 class Unread:
     """Lets a long run pass over single photos, and stops one whose settings let it read none.
 
@@ -28,8 +32,8 @@ class Unread:
         A prompt that is longer than the context is told once for each photo that is asked about.
 
         Raises:
-            GeorankerError: there is such a prompt in training, or of the first lists no candidate with a photo could
-                be asked about.
+            GeorankerError: there is such a prompt in training.
+            NothingReadError: of the first lists no candidate with a photo could be asked about.
         """
         told = set()
         for row, column in batch.inputs["too_long"].nonzero().tolist():
@@ -51,7 +55,7 @@ class Unread:
             return
         self._lists += len(batch)
         if self._lists >= _ENOUGH_LISTS:
-            raise GeorankerError(
+            raise NothingReadError(
                 f"of the first {self._lists} photos no candidate with a photo could be asked about, which the warnings "
                 "explain; see data.photos, data.gallery_photos and max_pixels"
             )

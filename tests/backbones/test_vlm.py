@@ -166,3 +166,26 @@ def test_a_family_without_a_token_of_photos_is_told(tiny: Tiny, monkeypatch: pyt
     monkeypatch.setattr(vlm, "load_model", loaded)
     with pytest.raises(GeorankerError, match=r"^model .*: its config has no image_token_id, which stands for a photo"):
         VLMBackbone(str(tiny("llava")))
+
+
+def test_a_name_of_nothing_is_one_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise ConnectionError("no such host")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lost)
+    with pytest.raises(GeorankerError, match=r"^model runs/none: neither a folder here nor a model .*\(no such host"):
+        VLMBackbone("runs/none")
+    with pytest.raises(GeorankerError, match=r"^model a/b/c: neither a folder here nor a model of the hub"):
+        VLMBackbone("a/b/c")
+    assert "Retrying" not in capfd.readouterr().err
+
+
+def test_a_relative_folder_is_found_from_another_one(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny("llava").parent)
+    one = ranker(Path(tiny("llava").name), 0)
+    one.save_pretrained(tmp_path / "saved")
+    monkeypatch.chdir(tmp_path)
+    lists = some_lists(Album())[:1]
+    assert torch.equal(scored(backbone_of(Ranker.from_pretrained("saved")), lists), scored(backbone_of(one), lists))

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from georanker.backbones.vlm import VLMBackbone
+from georanker.candidates import CandidatesFile
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
 from georanker.vlm.unread import Unread
 from tests.vlm.test_vlm_bad_input import copied, mistake
+from tests.vlm.test_vlm_broken_photos import damaged
 from tests.vlm_runs import vlm_config
 from tests.vlm_world import Album, some_lists, token_ids
 
@@ -62,6 +64,19 @@ def test_a_photo_without_a_source_is_a_setting(tiny: Tiny) -> None:
     bare = Candidate(Place(1.0, 2.0), photo=Photo("there"))
     with pytest.raises(GeorankerError, match=r"^photo there: no source holds its bytes"):
         collator([replace(found, candidates=(*found.candidates, bare))])
+
+
+@pytest.mark.filterwarnings("ignore:.*what needs it ranks last", "ignore:the backbone scored candidates NaN")
+def test_answers_without_any_photo_do_not_stay(
+    small_run: Path, small_data: list[str], tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = CandidatesFile(small_run / "candidates" / "test.parquet")[:]
+    gallery = sorted({each.photo.id for found in lists for each in found.candidates if each.photo})
+    often = ["--data.batch_size=4", "--trainer.callbacks.photos_a_shard=1"]
+    config = [vlm_config(tmp_path, tiny("qwen2_vl")), *damaged(gallery), *small_data, *often]
+    assert mistake(capsys, "predict", *config).startswith("of the first 20 photos no candidate with a photo could be")
+    assert [path.name for path in (tmp_path / "predictions.parts").iterdir()] == ["origin.json"]
+    assert not (tmp_path / "predictions.parquet").exists()
 
 
 def with_gallery(album: Album, *names: str) -> CandidateList:
