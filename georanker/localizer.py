@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, overload
@@ -22,7 +22,7 @@ from georanker.localizing.localized import Localized
 from georanker.localizing.localized_photos import LocalizedPhotos
 from georanker.localizing.model_card import Provenance, model_card
 from georanker.localizing.photo_inputs import PhotoLike, is_one, photos_of
-from georanker.localizing.run_folder import RunPhotos, check_run, list_length, remembered_data
+from georanker.localizing.run_folder import RunPhotos, check_run, list_lengths, remembered_data
 from georanker.localizing.trust import Trust
 from georanker.localizing.words import from_answer_km
 from georanker.looks import UsualLooks, looks
@@ -56,6 +56,7 @@ class Localizer:
         gallery: an index that this retriever made, in a folder.
         ranker: orders candidates.
         candidates: how many the ranker reads for each photo; take what it was trained with.
+        negatives: the places that follow the candidates, for a ranker whose prompt names them; the same.
         batch_size: photos that are worked on together.
         calibration: what held-out photos said about how sure an answer is; None for nothing.
         provenance: where all this comes from, for the model card.
@@ -74,17 +75,20 @@ class Localizer:
         gallery: Gallery,
         ranker: Ranker,
         candidates: int = 20,
+        negatives: int = 5,
         batch_size: int = 16,
         calibration: Calibration | None = None,
         provenance: Provenance | None = None,
     ) -> None:
         if min(candidates, batch_size) < 1:
             raise GeorankerError(f"candidates and batch_size must be at least 1, not {candidates} and {batch_size}")
+        if negatives < 0:
+            raise GeorankerError(f"negatives must be at least 0, not {negatives}")
         if gallery.folder is None:
             raise GeorankerError("the gallery lies in memory only; call gallery.save(folder), since rankers read there")
         gallery.check_fingerprint(retriever.fingerprint())
         self.retriever, self.gallery, self.ranker = retriever.eval(), gallery, ranker.eval()
-        self.candidates, self.batch_size = candidates, batch_size
+        self.candidates, self.negatives, self.batch_size = candidates, negatives, batch_size
         self.calibration, self.provenance = calibration or Calibration(), provenance or Provenance()
         self._usual = None if gallery.looks is None else UsualLooks(gallery.looks)
 
@@ -106,11 +110,13 @@ class Localizer:
         gallery = Gallery.load(folder / "gallery", photo_source)
         ranker = load_module(folder / "ranker.ckpt", Ranker, "ranker")
         data = remembered_data(folder / "ranker.ckpt")
+        candidates, negatives = list_lengths(folder / "candidates" / "test.parquet")
         return cls(
             retriever,
             gallery,
             ranker,
-            candidates=list_length(folder / "candidates" / "test.parquet"),
+            candidates,
+            negatives,
             calibration=Calibration.from_run(folder),
             provenance=Provenance.from_run(folder, data),
         )
@@ -134,16 +140,14 @@ class Localizer:
         try:
             calibration = Calibration.from_dict(settings.get("calibration", {}))
             provenance = Provenance.from_dict(settings.get("provenance", {}))
-            candidates = settings.get("candidates")
-            if not isinstance(candidates, int):
-                raise GeorankerError(f"candidates must be a whole number, not {candidates!r}")
+            candidates, negatives = (_whole(settings, name) for name in ("candidates", "negatives"))
         except GeorankerError as error:
             raise GeorankerError(f"{path}: {error}") from error
         device = "cuda" if torch.cuda.is_available() else "cpu"
         retriever = Retriever.from_pretrained(folder).to(device)
         ranker = Ranker.from_pretrained(folder).to(device)
         gallery = Gallery.load(folder / "gallery", photo_source)
-        return cls(retriever, gallery, ranker, candidates, calibration=calibration, provenance=provenance)
+        return cls(retriever, gallery, ranker, candidates, negatives, calibration=calibration, provenance=provenance)
 
     def save_pretrained(self, folder: str | Path, name: str | None = None) -> None:
         """Write retriever, gallery and ranker for `from_pretrained`, and a model card.
@@ -171,7 +175,7 @@ class Localizer:
         }
         card = model_card(self.provenance, parts, name or str(folder), self.calibration.photos)
         write_text(folder / "README.md", card)
-        settings = {"version": FORMAT_VERSION, "candidates": self.candidates}
+        settings = {"version": FORMAT_VERSION, "candidates": self.candidates, "negatives": self.negatives}
         told = {"calibration": self.calibration.to_dict(), "provenance": self.provenance.to_dict()}
         write_yaml(folder / CONFIG, {**settings, **told})
 
@@ -258,16 +262,13 @@ class Localizer:
             return []
         with torch.inference_mode():
             vectors = self.retriever.embed_photos(batch.to(self.retriever.device)).float().cpu().numpy()
-        lists = self.gallery.search([_placeless(photo) for photo in photos], vectors, self.candidates)
+        asked = [_placeless(photo) for photo in photos]
+        found = self.gallery.search(asked, vectors, self.candidates, self.negatives)
+        lists = list(gazetteer().named_lists(found))
         shares = [None] * len(photos) if self._usual is None else self._usual.share_odder(looks(batch.pixels).numpy())
         rows = zip(photos, lists, self.ranker.rank(lists), shares, strict=True)
         answers = [self._answer(*row) for row in rows]
-        names = iter(gazetteer().named([each.place for answer in answers for each in answer.ranked]))
-        named = [tuple(replace(each, place=next(names)) for each in answer.ranked) for answer in answers]
-        return [
-            replace(answer, candidates=ranked[:top_k], ranked=ranked)
-            for answer, ranked in zip(answers, named, strict=True)
-        ]
+        return [replace(answer, candidates=answer.ranked[:top_k]) for answer in answers]
 
     def _read(self, photos: Sequence[Photo], failed: Failed | None) -> tuple[Sequence[Photo], PhotoBatch | None]:
         """Decode photos together; if that fails one by one, to find those that cannot be read."""
@@ -312,6 +313,13 @@ class Localizer:
                     "name --gallery_photos, or photo_source in Python, such as georanker.stores.FolderStore(folder)"
                 ) from error
         self.gallery.photo_source = source
+
+
+def _whole(settings: Mapping[str, object], name: str) -> int:
+    number = settings.get(name)
+    if not isinstance(number, int):
+        raise GeorankerError(f"{name} must be a whole number, not {number!r}")
+    return number
 
 
 def _placeless(photo: Photo) -> Photo:

@@ -9,11 +9,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib import get_data_path
 from PIL import Image
 
+from georanker.backbones.base import Backbone
 from georanker.cli import main, run_trainer
 from georanker.data.blue_marble import BlueMarble
+from georanker.types import CandidateList, RankingBatch
 from tests.conftest import ROOT, SMALL
 
 PORTRAIT = Path(get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -57,3 +60,18 @@ def encoded(image: Image.Image, file_format: str = "PNG", **settings: object) ->
 def noise(seed: int, height: int = 40, width: int = 60) -> np.ndarray:
     """An array that is a photo of nothing."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+class Spy(Backbone):
+    """Scores by the retriever, and writes down what it was told of the truth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.truths: list[torch.Tensor] = []
+        self.lists: list[CandidateList] = []
+
+    def forward(self, batch: RankingBatch) -> torch.Tensor:
+        self.truths += [batch.truth, batch.distances_km[batch.mask][:, None].expand(-1, 2)]
+        assert all(found.photo.place is None for found in batch.lists)
+        self.lists += batch.lists
+        return batch.retrieval_scores

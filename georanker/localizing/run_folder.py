@@ -42,14 +42,15 @@ def remembered_data(checkpoint: Path) -> dict[str, object]:
     return {"class_path": given.pop("_class_path"), "init_args": {k: v for k, v in given.items() if k[0] != "_"}}
 
 
-def list_length(candidates: Path, default: int = 20) -> int:
-    """Return how many candidates a photo has in a candidates file."""
+def list_lengths(candidates: Path) -> tuple[int, int]:
+    """Return how many candidates and negatives a photo has in a candidates file; what `retrieve` makes without one."""
     if not candidates.exists():
-        return default
+        return 20, 5
     try:
         with pq.ParquetFile(candidates) as file:
-            lengths = pc.list_value_length(file.read_row_group(0, ["candidates"])["candidates"])
-            return int(pc.max(lengths).as_py())
+            lists = file.read_row_group(0, ["candidates", "negatives"])
+            most, negatives = (pc.max(pc.list_value_length(column)).as_py() for column in lists.columns)
+            return int(most), int(negatives)
     except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
         raise GeorankerError(f"{candidates}: cannot be read ({error}); delete it, or make it again") from error
 

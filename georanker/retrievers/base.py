@@ -107,7 +107,12 @@ class Retriever(Recorded, L.LightningModule, ABC):
 
     @torch.inference_mode()
     def stream(
-        self, photos: Sequence[Photo], batches: Iterable[PhotoBatch], gallery: Gallery, top_k: int
+        self,
+        photos: Sequence[Photo],
+        batches: Iterable[PhotoBatch],
+        gallery: Gallery,
+        top_k: int,
+        negatives: int = 0,
     ) -> Iterator[CandidateList]:
         """Yield the candidates of each photo, in the order of the photos; only one batch is held in memory.
 
@@ -119,7 +124,7 @@ class Retriever(Recorded, L.LightningModule, ABC):
         done = 0
         for batch in batches:
             vectors = self.embed_photos(batch.to(self.device)).float().cpu().numpy()
-            yield from gallery.search(photos[done : done + len(batch)], vectors, top_k)
+            yield from gallery.search(photos[done : done + len(batch)], vectors, top_k, negatives)
             done += len(batch)
 
     def retrieve(

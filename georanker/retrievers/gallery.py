@@ -96,19 +96,23 @@ class Gallery:
         place = Place(*(columns[name][row] for name in _COLUMNS[1:]))
         return Candidate(place, score, Photo(columns["photo_id"][row], place, self.photo_source), row)
 
-    def search(self, photos: Sequence[Photo], embeddings: np.ndarray, top_k: int) -> list[CandidateList]:
+    def search(
+        self, photos: Sequence[Photo], embeddings: np.ndarray, top_k: int, negatives: int = 0
+    ) -> list[CandidateList]:
         """Find the `top_k` rows of largest inner product for each photo.
 
         Args:
             photos: B photos.
             embeddings: (B, D) float32, their vectors.
             top_k: candidates per photo; the whole gallery if it is smaller.
+            negatives: as many of the places that follow the candidates.
 
         Raises:
             GeorankerError: the gallery is empty, or a vector is not finite.
         """
-        if top_k < 1:
-            raise GeorankerError(f"top_k must be at least 1, not {top_k}")
+        for name, count, least in (("top_k", top_k, 1), ("negatives", negatives, 0)):
+            if count < least:
+                raise GeorankerError(f"{name} must be at least {least}, not {count}")
         if not len(self):
             raise GeorankerError("the gallery is empty; fill it with `georanker index`")
         _check_finite(photos, embeddings)
@@ -120,16 +124,14 @@ class Gallery:
 
             self._index = faiss.IndexFlatIP(self.embeddings.shape[1])
             self._index.add(np.ascontiguousarray(self.embeddings))
-        scores, rows = self._index.search(np.ascontiguousarray(embeddings), min(top_k, len(self)))
-        folder = str(self.folder or "")
+        scores, rows = self._index.search(np.ascontiguousarray(embeddings), min(top_k + negatives, len(self)))
+        found = [
+            tuple(self.candidate(row, score) for row, score in zip(*pair, strict=True))
+            for pair in zip(rows.tolist(), scores.tolist(), strict=True)
+        ]
         return [
-            CandidateList(
-                photo,
-                tuple(self.candidate(row, score) for row, score in zip(rows_, scores_, strict=True)),
-                embedding=embedding,
-                gallery=folder,
-            )
-            for photo, embedding, rows_, scores_ in zip(photos, embeddings, rows.tolist(), scores.tolist(), strict=True)
+            CandidateList(photo, each[:top_k], each[top_k:], embedding, str(self.folder or ""))
+            for photo, embedding, each in zip(photos, embeddings, found, strict=True)
         ]
 
     def check_fingerprint(self, fingerprint: str) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from georanker.types import CandidateList, GeorankerError
 from georanker.verbs.index import load_retriever
 
 if TYPE_CHECKING:
@@ -43,16 +41,10 @@ def retrieve(
     from georanker.gazetteer import ATTRIBUTION, gazetteer
     from georanker.retrievers.gallery import Gallery
 
-    def split_off(found: CandidateList) -> CandidateList:
-        return replace(found, candidates=found.candidates[:top_k], negatives=found.candidates[top_k:])
-
-    for name, count, least in (("top_k", top_k, 1), ("negatives", negatives, 0)):
-        if count < least:
-            raise GeorankerError(f"{name} must be at least {least}, not {count}")
     model = load_retriever(retriever)
     places = Gallery.load(gallery, data.gallery_source)
     for split in splits:
         photos = data.photos(split)
         batches = track(data.loader(photos, model.collator), f"Retrieving for {len(photos):,} photos of {split}")
-        lists = gazetteer().named_lists(map(split_off, model.stream(photos, batches, places, top_k + negatives)))
+        lists = gazetteer().named_lists(model.stream(photos, batches, places, top_k, negatives))
         write_candidates(out / f"{split}.parquet", lists, model.fingerprint(), gallery, ATTRIBUTION)

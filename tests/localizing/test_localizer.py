@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 import georanker
-from georanker.backbones.base import Backbone
+from georanker.candidates import CandidatesFile
 from georanker.data.blue_marble import BlueMarble
 from georanker.geodesy import geodesic_km
 from georanker.localizer import Localizer
@@ -29,9 +29,9 @@ from georanker.localizing.photo_inputs import is_one, photos_of
 from georanker.looks import UsualLooks, looks
 from georanker.ranker import Ranker
 from georanker.retrievers.gallery import Gallery
-from georanker.types import GeorankerError, Photo, Place, RankingBatch
+from georanker.types import GeorankerError, Photo, Place
 from georanker.verbs.index import load_retriever
-from tests.localizer_world import PORTRAIT, encoded, finished_run, noise, tile
+from tests.localizer_world import PORTRAIT, Spy, encoded, finished_run, noise, tile
 from tests.photos_with_gps import gps_block
 
 
@@ -78,9 +78,22 @@ def test_the_answer_is_the_rankers_of_what_the_retriever_finds(
     assert [(c.place.latitude, c.place.longitude, c.score) for c in found.candidates] == [
         (c.place.latitude, c.place.longitude, c.score) for c in expected.candidates
     ]
-    assert found.retrieved == expected.retrieved
+    assert found.retrieved.gallery_row == expected.retrieved.gallery_row
     assert found.place == found.candidates[0].place
     assert found.score == max(candidate.score for candidate in found.candidates)
+
+
+def test_the_ranker_reads_the_lists_that_it_was_trained_with(localizer: Localizer, run: Path, small_run: Path) -> None:
+    """The same places, names and negatives: a prompt may hold all of them."""
+    (trained_with, *_) = CandidatesFile(run / "candidates/test.parquet")
+    spy = Spy()
+    watched = Localizer(localizer.retriever, localizer.gallery, Ranker(spy), localizer.candidates, localizer.negatives)
+    watched.localize(tile(small_run))
+    (read,) = spy.lists
+    assert len(trained_with.negatives) == localizer.negatives == 5
+    assert [each.place for each in read.candidates] == [each.place for each in trained_with.candidates]
+    assert [each.place for each in read.negatives] == [each.place for each in trained_with.negatives]
+    assert any(each.place.country for each in read.negatives)
 
 
 def test_all_that_a_photo_can_be_gives_one_answer(localizer: Localizer, small_run: Path, tmp_path: Path) -> None:
@@ -175,19 +188,6 @@ def test_a_name_with_brackets_is_a_file_if_it_is_there(localizer: Localizer, sma
     assert isinstance(answer, Localized)
     assert "photo [1].png" in str(answer)
     assert "photo [1].png" in str(localizer.localize([tmp_path / "photo [1].png"]))
-
-
-class Spy(Backbone):
-    """Scores by the retriever, and writes down what it was told of the truth."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.truths: list[torch.Tensor] = []
-
-    def forward(self, batch: RankingBatch) -> torch.Tensor:
-        self.truths += [batch.truth, batch.distances_km[batch.mask][:, None].expand(-1, 2)]
-        assert all(found.photo.place is None for found in batch.lists)
-        return batch.retrieval_scores
 
 
 def located(block: dict[int, object]) -> Image.Exif:
