@@ -100,7 +100,7 @@ class TrainerCLI(LightningCLI):
         except MisconfigurationException as error:
             raise GeorankerError(str(error)) from error
         except ValueError as error:
-            raise GeorankerError(explain(str(error), ShortErrors.command_line, ())) from error
+            raise GeorankerError(explain(str(error), ShortErrors.files, ())) from error
 
 
 def _is_about_loading(error: Exception) -> bool:
