@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ _PLACES = pa.schema(
 )
 _COLUMNS = tuple(_PLACES.names)
 _LOOKS = "looks.npy"
+_HASHED = 4096
 _FILES = ("embeddings.npy", "location_embeddings.npy", "places.parquet", "gallery.json", _LOOKS)
 
 
@@ -157,8 +159,18 @@ class Gallery:
             pq.write_table(pa.table(self._places, _PLACES), part / "places.parquet")
             if self.looks is not None:
                 np.save(part / _LOOKS, self.looks)
-            (part / "gallery.json").write_text(json.dumps({"version": FORMAT_VERSION, "retriever": self.fingerprint}))
+            head = {"version": FORMAT_VERSION, "retriever": self.fingerprint, "contents": self._contents(part)}
+            (part / "gallery.json").write_text(json.dumps(head))
         self.folder = folder
+
+    def _contents(self, folder: Path) -> str:
+        """Return what tells these rows from others, at any size at once: a hash of all places and of some vectors."""
+        with (folder / "places.parquet").open("rb") as places:
+            digest = hashlib.file_digest(places, "sha256")
+        for vectors in (self.embeddings, self.location_embeddings):
+            some = np.ascontiguousarray(vectors[:: max(1, len(vectors) // _HASHED)], np.float32)
+            digest.update(f"{vectors.shape}".encode() + some.tobytes())
+        return digest.hexdigest()[:16]
 
     @classmethod
     def load(cls, folder: Path, photo_source: PhotoSource | None = None) -> Self:
