@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from georanker.files import folder_beside
+from georanker.files import check_writable, folder_beside
 from georanker.looks import COUNT
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, PhotoSource, Place
 
@@ -142,17 +142,27 @@ class Gallery:
                 "build it again with `georanker index`"
             )
 
-    def save(self, folder: Path) -> None:
-        """Write the gallery, whole or not at all, in the place of an older one.
+    @staticmethod
+    def check_place(folder: Path) -> None:
+        """See before long work that a gallery can be saved here.
 
         Raises:
-            GeorankerError: the folder holds something else, which would be lost.
+            GeorankerError: the folder holds something else, which would be lost, or cannot be written.
         """
         others = sorted(path.name for path in folder.iterdir() if path.name not in _FILES) if folder.is_dir() else ()
         if others or folder.is_file():
             raise GeorankerError(
                 f"gallery {folder}: {', '.join(others[:3]) or 'a file'} is there; name a folder of the gallery's own"
             )
+        check_writable(folder)
+
+    def save(self, folder: Path) -> None:
+        """Write the gallery, whole or not at all, in the place of an older one.
+
+        Raises:
+            GeorankerError: as for `check_place`.
+        """
+        self.check_place(folder)
         with folder_beside(folder) as part:
             np.save(part / "embeddings.npy", np.asarray(self.embeddings, np.float32))
             np.save(part / "location_embeddings.npy", np.asarray(self.location_embeddings, np.float32))
