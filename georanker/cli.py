@@ -150,5 +150,5 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 def _one_line(error: BaseException) -> str:
     """Return an error's own line, also where a loader's worker has wrapped it into its traceback."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return str(error) or "interrupted"
     return re.split(r"GeorankerError: ", str(error))[-1].strip()

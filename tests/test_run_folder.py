@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import time
 from pathlib import Path
 
+import pytest
 import yaml
 
 from georanker.cli import run_trainer
 from tests.conftest import ROOT, SMALL
+from tests.test_resume import PAUSES, command
 
 DEMO = f"--config={ROOT / 'configs/experiment/blue_marble_demo.yaml'}"
 RETRIEVER = f"--config={ROOT / 'configs/experiment/blue_marble_demo_retriever.yaml'}"
@@ -31,6 +36,29 @@ def test_a_second_training_replaces_the_first_and_testing_keeps_its_config(
     run_trainer(["test", DEMO, *small_data, *folder, checkpoint, "--seed_everything=2", "--verbose=False"])
     assert _seed(logs / "config.yaml") == 1, "the settings of the training"
     assert _seed(logs / "test_config.yaml") == 2
+
+
+@pytest.mark.parametrize(
+    "awaited", ["**/ranker.ckpt", "**/metrics.csv"], ids=["with a checkpoint", "before there is one"]
+)
+def test_interrupted(awaited: str, small_run: Path, small_data: list[str], tmp_path: Path) -> None:
+    (tmp_path / "pauses.py").write_text(PAUSES)
+    args = command(tmp_path, small_data, "--trainer.callbacks+=pauses.Pauses")
+    with (tmp_path / "told").open("w") as file:
+        process = subprocess.Popen(args, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=file)
+    try:
+        while process.poll() is None and not list(tmp_path.glob(awaited)):
+            time.sleep(0.05)
+        time.sleep(0.1)  # the file is there; let it be whole
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
+    found = list(tmp_path.rglob("*.ckpt"))
+    assert len(found) == ("ranker" in awaited)
+    hint = f"; `georanker fit` goes on with --ckpt_path {found[0]}" if found else ""
+    assert (tmp_path / "told").read_text().splitlines()[-1] == f"georanker: interrupted{hint}"
 
 
 def _fitted(args: list[str], checkpoint: Path) -> bytes:
