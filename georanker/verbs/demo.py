@@ -117,7 +117,7 @@ def demo(
     console.print()
     console.print(results_table({row: measured[row] for row in ROWS}, title))
     if unseen:
-        console.print("README, section 'The full setting', says why ranking can fall below retrieval here")
+        console.print("Why ranking can fall below retrieval here: README, 'The full setting'")
     console.print()
     console.print(f"  report       {page}, for a browser: figures, map and photos")
     console.print(f"  figures      {metrics}")
