@@ -30,7 +30,9 @@ def measured(experiment: str, unseen: bool, seed: int) -> Figures:
     config, _ = experiment_configs(experiment)
     flags = [f"--config={config}", f"--data.unseen={unseen}", f"--data.candidates={run / 'candidates'}"]
     baseline = ["--model.backbone=ConsensusBackbone", "--trainer.logger=False", "--verbose=False"]
-    found = run_trainer(["test", *flags, *baseline, f"--trainer.default_root_dir={run}"]).trainer.callback_metrics
+    found = run_trainer(
+        ["test", *flags, *baseline, f"--trainer.default_root_dir={run / 'consensus'}"]
+    ).trainer.callback_metrics
     consensus = figures({name: value.item() for name, value in found.items()})["ranked"]
     return {
         "retrieved": rows["retrieved"],

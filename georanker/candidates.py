@@ -38,7 +38,8 @@ def write_candidates(
         How many lists were written.
     """
     relative = Path(os.path.relpath(gallery.absolute(), path.parent.absolute())).as_posix() if gallery else ""
-    metadata = {"version": FORMAT_VERSION, "retriever": retriever, "gallery": relative}
+    contents = _gallery_head(gallery).get("contents") if gallery else None
+    metadata = {"version": FORMAT_VERSION, "retriever": retriever, "gallery": relative, "contents": contents}
     if attribution:
         metadata["attribution"] = attribution
     schema = SCHEMA.with_metadata({_METADATA: json.dumps(metadata).encode()})
@@ -107,7 +108,7 @@ class CandidatesFile(CandidateTable):
             raise GeorankerError(f"candidates file {path}: another format version; write it again")
         self.retriever = str(retriever)
         gallery = os.path.normpath(path.parent / found) if found else ""
-        _check_gallery(path, gallery, self.retriever)
+        _check_gallery(path, gallery, self.retriever, head.get("contents"))
         super().__init__(table, f"candidates file {path}", photo_source, gallery_source, gallery)
 
     def __reduce__(self) -> tuple[type, tuple[Path, PhotoSource | None, PhotoSource | None]]:
@@ -119,19 +120,28 @@ class CandidatesFile(CandidateTable):
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _check_gallery(path: Path, gallery: str, retriever: str) -> None:
-    """Raise if the gallery was built again by another retriever: its rows hold other vectors now."""
-    head = Path(gallery) / "gallery.json"
-    if not gallery or not head.exists():
-        return
+def _gallery_head(gallery: Path) -> dict[str, object]:
+    """Return what a gallery says of itself; nothing if it is not there."""
+    path = gallery / "gallery.json"
+    if not path.exists():
+        return {}
     try:
-        of: object = json.loads(head.read_text())["retriever"]
+        head = json.loads(path.read_text())
+        return {"contents": None, **head, "retriever": head["retriever"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GeorankerError(
-            f"{head}: cannot be read ({error}); make the gallery again with `georanker index`"
+            f"{path}: cannot be read ({error}); make the gallery again with `georanker index`"
         ) from error
-    if of != retriever:
+
+
+def _check_gallery(path: Path, gallery: str, retriever: str, contents: object) -> None:
+    """Raise if the gallery was built again, by another retriever or over other photos: its rows hold others now."""
+    head = _gallery_head(Path(gallery)) if gallery else {}
+    if not head:
+        return
+    known = contents and head["contents"]  # files of before it was written down are told apart by the retriever alone
+    if head["retriever"] != retriever or (known and head["contents"] != contents):
+        how = "by another retriever" if head["retriever"] != retriever else "with other photos or vectors"
         raise GeorankerError(
-            f"candidates file {path}: gallery {gallery} was built again by another retriever; "
-            "retrieve again with `georanker retrieve`"
+            f"candidates file {path}: gallery {gallery} was built again {how}; retrieve again with `georanker retrieve`"
         )

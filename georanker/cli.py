@@ -103,7 +103,7 @@ def _run_verb(verb: Callable[..., object], args: Sequence[str]) -> None:
     try:
         built = parser.instantiate(config)
     except ValueError as error:
-        raise GeorankerError(explain(str(error), args, ())) from error
+        raise GeorankerError(explain(str(error), ShortErrors.files, ())) from error
     given = [*(built[name] for name in first), *(each for name in several for each in built[name])]
     verb(*given, **{name: built[name] for name in options if name not in (*first, *several)})
 
@@ -150,5 +150,5 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 def _one_line(error: BaseException) -> str:
     """Return an error's own line, also where a loader's worker has wrapped it into its traceback."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return str(error) or "interrupted"
     return re.split(r"GeorankerError: ", str(error))[-1].strip()

@@ -69,6 +69,18 @@ def folder_beside(folder: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def check_writable(path: Path) -> None:
+    """See before long work that its file or folder can be written.
+
+    Raises:
+        GeorankerError: the system does not let it be written.
+    """
+    with _refusals_told(path):
+        part = _beside(path)
+        part.mkdir()
+        part.rmdir()
+
+
 @contextmanager
 def _refusals_told(path: Path) -> Iterator[None]:
     """Say in one line what the system says of a place; errors about other files go on as they are."""

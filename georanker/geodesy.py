@@ -55,13 +55,20 @@ def haversine_km(a: Tensor, b: Tensor) -> Tensor:
         b: (..., 2), broadcast against `a`.
 
     Returns:
-        (...) kilometres, in the floating type of the inputs.
+        (...) kilometres, in the floating type of the inputs. Latitudes are not checked: that would cost a step of
+        training a copy from its device.
+
+    Raises:
+        ValueError: the last dimension is not 2.
 
     Source: R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68 (1984), in half-angle form.
 
     >>> haversine_km(torch.tensor([0.0, 0.0]), torch.tensor([0.0, 180.0])).round()
     tensor(20015.)
     """
+    for places in (a, b):
+        if places.shape[-1:] != (2,):
+            raise ValueError(f"places must have shape (..., 2), not {tuple(places.shape)}")
     a, b = torch.deg2rad(a), torch.deg2rad(b)
     half = (a - b) / 2
     mean_latitude = (a[..., 0] + b[..., 0]) / 2

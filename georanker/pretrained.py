@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import yaml
 
 from georanker.config_error import explain
+from georanker.config_files import ConfigFiles
 from georanker.files import write_text
 from georanker.hub import fetch
 from georanker.recorded import quiet_building, specification
@@ -123,8 +124,10 @@ def build(path: Path, kind: type[Part], name: str, settings: object, model: str)
         with quiet_building():
             part: Part = parser.instantiate_classes(parsed)[name]
     except (ArgumentError, TypeError, ValueError) as error:
-        why = "; ".join(line.strip() for line in explain(str(error), [str(path)], [name]).splitlines())
-        raise GeorankerError(f"{path}: does not say how to build a {model} ({why.replace(f'{path}, ', '')})") from error
+        files = ConfigFiles([str(path)])
+        why = "; ".join(line.strip() for line in explain(str(error), files, [name]).splitlines())
+        why = why.replace(f"{files.shown(path.absolute())}, ", "")
+        raise GeorankerError(f"{path}: does not say how to build a {model} ({why})") from error
     return part
 
 

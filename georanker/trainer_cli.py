@@ -12,6 +12,7 @@ from typing import Any
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.trainer.states import TrainerStatus
 
 import georanker
 from georanker.config_error import explain
@@ -72,6 +73,13 @@ class TrainerCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Leave the config as written: Lightning would let the checkpoint's settings override it."""
 
+    def _set_seed(self) -> None:
+        """Seed everything; numpy takes no seed below 0."""
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise GeorankerError(f"seed_everything: {error}") from error
+
     def _run_subcommand(self, subcommand: str) -> None:
         """Run a command; a checkpoint that does not fit, or a command that a model does not have, is a mistake."""
         trained = any(parameter.requires_grad for parameter in self.model.parameters())
@@ -82,12 +90,29 @@ class TrainerCLI(LightningCLI):
             super()._run_subcommand(subcommand)
         except MisconfigurationException as error:
             raise GeorankerError(str(error)) from error
+        except SystemExit as error:
+            if self.trainer.state.status != TrainerStatus.INTERRUPTED:
+                raise
+            raise KeyboardInterrupt(
+                self._interrupted(subcommand)
+            ) from error  # Lightning says nothing, and exits with 1
+        except ValueError as error:
+            if not _passed(error, "configure_optimizers"):
+                raise
+            raise GeorankerError(f"model.optimizer: {error}") from error
         except (FileNotFoundError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
             checkpoint = self.config[subcommand].get("ckpt_path")
-            if not checkpoint or not _is_about_loading(error):
+            if not checkpoint or not _passed(error, "_load", "load_checkpoint", "restore_model", "load_state_dict"):
                 raise
             reason = textwrap.shorten(str(error).partition(" and was blocked")[0], 160)
             raise GeorankerError(f"{checkpoint}: cannot be loaded into this model ({reason})") from error
+
+    def _interrupted(self, subcommand: str) -> str:
+        """Say from which checkpoint an interrupted training can go on."""
+        given = self.config[subcommand].get("ckpt_path")
+        checkpoint = getattr(self.trainer.checkpoint_callback, "best_model_path", "") or given
+        resumes = subcommand == "fit" and checkpoint
+        return f"interrupted; `georanker fit` goes on with --ckpt_path {checkpoint}" if resumes else "interrupted"
 
     def instantiate_classes(self) -> None:
         """Build all parts; a setting that a part refuses is the user's mistake."""
@@ -97,10 +122,9 @@ class TrainerCLI(LightningCLI):
         except MisconfigurationException as error:
             raise GeorankerError(str(error)) from error
         except ValueError as error:
-            raise GeorankerError(explain(str(error), ShortErrors.command_line, ())) from error
+            raise GeorankerError(explain(str(error), ShortErrors.files, ())) from error
 
 
-def _is_about_loading(error: Exception) -> bool:
-    """Return whether an error was raised while a checkpoint was read or restored, and not by a step of the model."""
-    places = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
-    return bool(places & {"_load", "load_checkpoint", "restore_model", "load_state_dict"})
+def _passed(error: Exception, *functions: str) -> bool:
+    """Return whether an error was raised inside one of these functions, and not by a step of the model."""
+    return not {frame.name for frame in traceback.extract_tb(error.__traceback__)}.isdisjoint(functions)

@@ -20,14 +20,15 @@ class Killed(Callback):
 
     Args:
         step: counted from 0.
+        by: the signal's number.
     """
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, by: int = signal.SIGKILL) -> None:
+        self.step, self.by = step, by
 
     def on_train_batch_start(self, trainer: L.Trainer, *args: object) -> None:
         if trainer.global_step == self.step:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.by)
 
 
 def killed(args: Sequence[str], step: int, checkpoints: Path, cwd: Path = ROOT) -> Path:

@@ -90,6 +90,18 @@ def test_a_gallery_whose_size_differs_from_its_places(
     assert not (tmp_path / "candidates").exists()
 
 
+def test_a_place_that_a_gallery_cannot_take_is_told_before_embedding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("weeks of work")
+    args = ["--data=tests.test_bad_input.BrokenPhotos", "--retriever=nowhere.ckpt"]  # which would be told next
+    line = said(capsys, "index", *args, f"--out={tmp_path}")
+    assert line == f"georanker: gallery {tmp_path}: mine.txt is there; name a folder of the gallery's own"
+    line = said(capsys, "index", *args, f"--out={tmp_path / 'mine.txt' / 'gallery'}")
+    assert line.startswith(f"georanker: {tmp_path / 'mine.txt' / 'gallery'}: cannot be written (")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_photo(workers: int, small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["--data=tests.test_bad_input.BrokenPhotos", f"--data.num_workers={workers}"]

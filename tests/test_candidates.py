@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from georanker import rows
 from georanker.candidates import CandidatesFile, write_candidates
+from georanker.retrievers.gallery import Gallery
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
 
 
@@ -272,3 +273,31 @@ def test_a_gallery_that_cannot_be_read(head: str, tmp_path: Path) -> None:
     (tmp_path / "gallery" / "gallery.json").write_text(head)
     with pytest.raises(GeorankerError, match=r"gallery\.json: cannot be read .*; make the gallery again"):
         CandidatesFile(path)
+    with pytest.raises(GeorankerError, match=r"gallery\.json: cannot be read .*; make the gallery again"):
+        write_candidates(path, example(2), "abc", tmp_path / "gallery")
+
+
+def test_a_gallery_that_was_built_again(tmp_path: Path) -> None:
+    path, folder = tmp_path / "x.parquet", tmp_path / "gallery"
+
+    def gallery(retriever: str, seed: int, size: int = 3) -> None:
+        vectors = np.random.default_rng(seed).normal(size=(size, 2)).astype(np.float32)
+        made = Gallery(retriever)
+        made.add([Photo(f"g{row}", Place(row, 0)) for row in range(size)], vectors, vectors)
+        made.save(folder)
+
+    gallery("abc", 0)
+    write_candidates(path, example(2), "abc", folder)
+    gallery("abc", 0)
+    assert len(CandidatesFile(path)) == 2, "the same rows, built again"
+    for retriever, seed, size, how in (
+        ("abd", 0, 3, "by another retriever"),
+        ("abc", 1, 3, "with other photos or vectors"),
+        ("abc", 0, 4, "with other photos or vectors"),
+    ):
+        gallery(retriever, seed, size)
+        with pytest.raises(GeorankerError, match=f"gallery {folder} was built again {how}; retrieve again"):
+            CandidatesFile(path)
+    head = json.loads((folder / "gallery.json").read_text())
+    (folder / "gallery.json").write_text(json.dumps({"version": 1, "retriever": head["retriever"]}))
+    assert len(CandidatesFile(path)) == 2, "a gallery of before"

@@ -271,3 +271,11 @@ def test_where_no_direction_is_the_mean_it_is_nan(
 def test_mean_of_no_place_is_nan() -> None:
     assert spherical_mean(torch.empty(3, 0, 2)).isnan().all()
     assert spherical_mean(torch.empty(3, 0, 2), torch.empty(3, 0)).isnan().all()
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (4, 1), ()])
+def test_haversine_takes_pairs(shape: tuple[int, ...]) -> None:
+    pair, other = torch.zeros(2), torch.zeros(shape)
+    for a, b in ((pair, other), (other, pair)):
+        with pytest.raises(ValueError, match=r"places must have shape \(\.\.\., 2\), not"):
+            haversine_km(a, b)

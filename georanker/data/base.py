@@ -63,6 +63,10 @@ class GeoDataModule(L.LightningDataModule, ABC):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        if num_workers < 0:
+            raise ValueError(f"num_workers must be at least 0, not {num_workers}")
+        if seed is not None and seed < 0:
+            raise ValueError(f"seed must be at least 0, not {seed}")
         self.candidates = Path(candidates) if candidates is not None else None
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -214,8 +218,8 @@ class GeoDataModule(L.LightningDataModule, ABC):
 
 
 def _converts_batches(precision: Precision) -> bool:
-    place = torch.zeros(1, dtype=torch.float64)
-    return precision.convert_input(place) is not place
+    numbers = [torch.zeros(1, dtype=dtype) for dtype in (torch.float64, torch.float32)]
+    return any(precision.convert_input(each) is not each for each in numbers)
 
 
 class _LazyLoader(DataLoader[Any]):

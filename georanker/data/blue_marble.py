@@ -71,6 +71,8 @@ class BlueMarble(GeoDataModule):
         for strength in (jitter, gallery_jitter):
             if not 0 <= strength < math.inf:
                 raise ValueError(f"jitter and gallery_jitter must be at least 0 and finite, not {strength:g}")
+        if data_seed < 0:
+            raise ValueError(f"data_seed must be at least 0, not {data_seed}")
         self.save_hyperparameters(ignore=["collator", "candidates", "cache"])  # paths would have to be unpickled
         self.sizes = {
             "gallery": gallery_size,

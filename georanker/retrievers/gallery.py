@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from georanker.files import folder_beside
+from georanker.files import check_writable, folder_beside
 from georanker.looks import COUNT
 from georanker.types import LIMITS, Candidate, CandidateList, GeorankerError, Photo, PhotoSource, Place
 
@@ -25,6 +26,7 @@ _PLACES = pa.schema(
 )
 _COLUMNS = tuple(_PLACES.names)
 _LOOKS = "looks.npy"
+_HASHED = 4096
 _FILES = ("embeddings.npy", "location_embeddings.npy", "places.parquet", "gallery.json", _LOOKS)
 
 
@@ -142,25 +144,45 @@ class Gallery:
                 "build it again with `georanker index`"
             )
 
-    def save(self, folder: Path) -> None:
-        """Write the gallery, whole or not at all, in the place of an older one.
+    @staticmethod
+    def check_place(folder: Path) -> None:
+        """See before long work that a gallery can be saved here.
 
         Raises:
-            GeorankerError: the folder holds something else, which would be lost.
+            GeorankerError: the folder holds something else, which would be lost, or cannot be written.
         """
         others = sorted(path.name for path in folder.iterdir() if path.name not in _FILES) if folder.is_dir() else ()
         if others or folder.is_file():
             raise GeorankerError(
                 f"gallery {folder}: {', '.join(others[:3]) or 'a file'} is there; name a folder of the gallery's own"
             )
+        check_writable(folder)
+
+    def save(self, folder: Path) -> None:
+        """Write the gallery, whole or not at all, in the place of an older one.
+
+        Raises:
+            GeorankerError: as for `check_place`.
+        """
+        self.check_place(folder)
         with folder_beside(folder) as part:
             np.save(part / "embeddings.npy", np.asarray(self.embeddings, np.float32))
             np.save(part / "location_embeddings.npy", np.asarray(self.location_embeddings, np.float32))
             pq.write_table(pa.table(self._places, _PLACES), part / "places.parquet")
             if self.looks is not None:
                 np.save(part / _LOOKS, self.looks)
-            (part / "gallery.json").write_text(json.dumps({"version": FORMAT_VERSION, "retriever": self.fingerprint}))
+            head = {"version": FORMAT_VERSION, "retriever": self.fingerprint, "contents": self._contents(part)}
+            (part / "gallery.json").write_text(json.dumps(head))
         self.folder = folder
+
+    def _contents(self, folder: Path) -> str:
+        """Return what tells these rows from others, at any size at once: a hash of all places and of some vectors."""
+        with (folder / "places.parquet").open("rb") as places:
+            digest = hashlib.file_digest(places, "sha256")
+        for vectors in (self.embeddings, self.location_embeddings):
+            some = np.ascontiguousarray(vectors[:: max(1, len(vectors) // _HASHED)], np.float32)
+            digest.update(f"{vectors.shape}".encode() + some.tobytes())
+        return digest.hexdigest()[:16]
 
     @classmethod
     def load(cls, folder: Path, photo_source: PhotoSource | None = None) -> Self:

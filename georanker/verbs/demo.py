@@ -41,7 +41,7 @@ def demo(
     from rich.console import Console
 
     from georanker.cli import run_trainer
-    from georanker.config_error import config_files
+    from georanker.config_files import ConfigFiles
     from georanker.data.blue_marble_tiles import EARTH_CREDIT, package_file
     from georanker.report.html_report import write_report
     from georanker.report.results_table import ROWS, figures, results_table
@@ -49,7 +49,7 @@ def demo(
 
     console = Console()
     config, retriever_config = experiment_configs(experiment)
-    files = config_files([str(config), str(retriever_config)])
+    files = ConfigFiles([str(config), str(retriever_config)]).paths
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     name = config.stem  # the same, however its path was written
     retriever, gallery, candidates = run / "retriever.ckpt", run / "gallery", run / "candidates"
@@ -117,7 +117,7 @@ def demo(
     console.print()
     console.print(results_table({row: measured[row] for row in ROWS}, title))
     if unseen:
-        console.print("README, section 'The full setting', says why ranking can fall below retrieval here")
+        console.print("Why ranking can fall below retrieval here: README, 'The full setting'")
     console.print()
     console.print(f"  report       {page}, for a browser: figures, map and photos")
     console.print(f"  figures      {metrics}")

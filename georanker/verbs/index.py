@@ -20,6 +20,9 @@ def index(data: GeoDataModule, retriever: Path, out: Path) -> None:
     """
     from rich.progress import track
 
+    from georanker.retrievers.gallery import Gallery
+
+    Gallery.check_place(out)
     model = load_retriever(retriever)
     photos = data.photos("gallery")
     batches = data.loader(photos, model.collator)

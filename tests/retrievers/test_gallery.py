@@ -111,7 +111,7 @@ def test_saving_that_fails_leaves_the_older_gallery(tmp_path: Path, monkeypatch:
         raise OSError("No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(GeorankerError, match="No space"):
+    with pytest.raises(GeorankerError, match=r"gallery: cannot be written \(No space"):
         filled(9).save(tmp_path / "gallery")
     monkeypatch.undo()
     assert len(Gallery.load(tmp_path / "gallery")) == 6
