@@ -15,8 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from georanker.answers import AnswerParts, fingerprint, row
 from georanker.candidate_table import CandidateTable
 from georanker.data.base import GeoDataModule
-from georanker.types import GeorankerError, Localization
-from georanker.vlm.unread import NothingReadError
+from georanker.types import GeorankerError, Localization, NothingReadError
 
 
 class PredictionWriter(Callback):

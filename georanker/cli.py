@@ -64,6 +64,8 @@ def run_trainer(args: Sequence[str], run: bool = True) -> LightningCLI:
     # Lightning asks for more workers than two cores can feed, and for devices that a config leaves out on purpose.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".* available but not used.*")
+    # An empty split val is a choice, and other empty splits are errors of our own.
+    warnings.filterwarnings("ignore", "Total length of .* across ranks is zero.*")
     # A checkpoint may come from any run.
     warnings.filterwarnings("ignore", "The dirpath has changed.*")
     # A second training replaces the checkpoint of the first.

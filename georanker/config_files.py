@@ -5,31 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import yaml
 
-
-@dataclass(frozen=True)
-class Word:
-    """A key or a value of a config file.
-
-    Args:
-        text: as it is written.
-        file: where it stands.
-        line: from 1.
-        keys: those above it, from the command line through all files that point to this one.
-        is_key: whether it is a key.
-    """
-
-    text: str
-    file: Path
-    line: int
-    keys: tuple[str, ...]
-    is_key: bool
+from georanker.config_word import Word
 
 
 class ConfigFiles:

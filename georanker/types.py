@@ -24,6 +24,10 @@ class GeorankerError(Exception):
     """A mistake in what the user gave: one line that names the file, row or field, and the fix."""
 
 
+class NothingReadError(GeorankerError):
+    """Not one photo could be read, so that what was answered is worth nothing."""
+
+
 class PhotoSource(Protocol):
     """Where the bytes of photos come from: a folder, an archive, a renderer."""
 

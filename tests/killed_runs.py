@@ -23,7 +23,7 @@ class Killed(Callback):
         by: the signal's number.
     """
 
-    def __init__(self, step: int, by: int = signal.SIGKILL) -> None:
+    def __init__(self, step: int, by: int = int(signal.SIGKILL)) -> None:
         self.step, self.by = step, by
 
     def on_train_batch_start(self, trainer: L.Trainer, *args: object) -> None:

@@ -53,7 +53,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[[str], Path
     return folder
 
 
-@pytest.mark.filterwarnings("ignore:Total length of .* is zero:UserWarning")  # nothing is held out, as in the paper
 def test_the_whole_way(
     machine: Path,
     tiny: Callable[[str], Path],

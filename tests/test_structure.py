@@ -51,7 +51,7 @@ BEYOND: dict[str, set[str]] = {
     "localizing": {"answers", "exif", "gazetteer", "pretrained"},
     "training_lists": {"candidates", "gazetteer", "georanking"},
     "callbacks": {"answers", "candidate_table", "ranker"},
-    "verbs": {"candidates", "checkpoint", "cli", "config_error", "gazetteer", "localizer", "stages"},
+    "verbs": {"candidates", "checkpoint", "cli", "config_files", "gazetteer", "localizer", "stages"},
 }
 
 

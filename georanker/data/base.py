@@ -178,7 +178,7 @@ class GeoDataModule(L.LightningDataModule, ABC):
         return self.loader(items, self._given_collator(), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Return the split val."""
+        """Return the split val, which may be empty: then nothing is held out."""
         return self.loader(self._items("val"), self._given_collator())
 
     def test_dataloader(self) -> DataLoader[Any]:

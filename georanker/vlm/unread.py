@@ -6,13 +6,9 @@ import warnings
 
 import torch
 
-from georanker.types import GeorankerError, RankingBatch
+from georanker.types import GeorankerError, NothingReadError, RankingBatch
 
 _ENOUGH_LISTS = 20
-
-
-class NothingReadError(GeorankerError):
-    """Not one photo could be read, so that what was answered is worth nothing."""
 
 
 class Unread:

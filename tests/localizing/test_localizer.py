@@ -91,8 +91,8 @@ def test_the_ranker_reads_the_lists_that_it_was_trained_with(localizer: Localize
     watched.localize(tile(small_run))
     (read,) = spy.lists
     assert len(trained_with.negatives) == localizer.negatives == 5
-    assert [each.place for each in read.candidates] == [each.place for each in trained_with.candidates]
-    assert [each.place for each in read.negatives] == [each.place for each in trained_with.negatives]
+    assert [str(each.place) for each in read.candidates] == [str(each.place) for each in trained_with.candidates]
+    assert [str(each.place) for each in read.negatives] == [str(each.place) for each in trained_with.negatives]
     assert any(each.place.country for each in read.negatives)
 
 

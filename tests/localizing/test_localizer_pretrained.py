@@ -162,7 +162,11 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "a list": ("localizer.yaml", "- 1", "localizer.yaml: not what `save_pretrained` writes"),
     "another version": ("localizer.yaml", "version: 99", "localizer.yaml: not what `save_pretrained` writes"),
     "no candidates": ("localizer.yaml", "version: 1", "localizer.yaml: candidates must be a whole number, not None"),
-    "none at all": ("localizer.yaml", "version: 1\ncandidates: 0", "candidates and batch_size must be at least 1"),
+    "none at all": (
+        "localizer.yaml",
+        "version: 1\ncandidates: 0\nnegatives: 0",
+        "candidates and batch_size must be at least 1",
+    ),
     "a calibration": (
         "localizer.yaml",
         "version: 1\ncandidates: 8\ncalibration: {right: [far], agreements: [1]}",

@@ -113,7 +113,7 @@ def test_two_processes_train_as_one(small_data: list[str], tiny: Callable[[str],
     alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert alone.keys() == together.keys()
     for name, weight in alone.items():
-        torch.testing.assert_close(together[name], weight, atol=1e-4, rtol=0)
+        assert (together[name] - weight).norm() < 1e-3 * weight.norm(), name
     assert any(weight.abs().max() > 0.05 for name, weight in alone.items() if "lora_B" in name)  # they began at 0
 
 
