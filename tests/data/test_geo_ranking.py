@@ -185,7 +185,8 @@ def test_a_vision_language_model_trains_is_tested_and_answers(
 ) -> None:
     config = vlm_config(tmp_path, tiny("qwen2_vl"))
     data = [f"--data={ROOT / 'configs/data/geo_ranking.yaml'}", f"--data.table={paper.georanking}"]
-    few = [f"--data.photos={paper.mp16_photos}", "--data.test_size=4", "--data.batch_size=2", "--data.num_workers=1"]
+    few = [f"--data.photos={paper.mp16_photos}", "--data.test_size=4", "--data.val_size=1"]
+    few += ["--data.batch_size=2", "--data.num_workers=1"]
     trainer = run_trainer(["fit", config, *data, *few, "--trainer.limit_train_batches=3"]).trainer
     assert trainer.global_step == 3
     assert trainer.callback_metrics["val/ranked/mean_km"].isfinite()
