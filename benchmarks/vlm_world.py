@@ -276,9 +276,9 @@ def show(rows: dict[str, dict[str, Figure]], title: str) -> None:
     """Print a table of what each way took."""
     table = Table(title=title, title_justify="left")
     table.add_column("prompt: way", no_wrap=True)
-    for head in ("s a photo", "times as fast", "memory, MB", "of public", "difference"):
+    for head in ("s a photo", "times as fast", "MB", "of public", "difference"):
         table.add_column(head, justify="right", no_wrap=True)
     for name, row in rows.items():
         figures = [f"{row['seconds_a_photo']:.3f}", f"{row['ratio']:.2f}", f"{row['peak_memory_mb']:,.0f}"]
         table.add_row(name, *figures, f"{row['peak_memory_ratio']:.2f}", f"{row['max_abs_diff']:.0e}")
-    Console(width=100).print(table)
+    Console(width=120).print(table)
