@@ -10,7 +10,7 @@ demo: .venv/ready
 
 test: .venv/ready
 	@{ command -v chromium && command -v chromedriver; } > /dev/null || echo \
-	  "make test: the tests of the report in a browser will fail without chromium and chromedriver:" \
+	  "make test: the tests of the report in a browser are left out without chromium and chromedriver:" \
 	  "apt-get install chromium chromium-driver"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 

@@ -61,7 +61,7 @@ class VLMBackbone(Backbone):
         load_in_4bit: quantise the model's own weights; needs bitsandbytes. Not run on a GPU.
         gradient_checkpointing: compute the layers again in the backward pass, which saves memory and costs time.
         trust_remote_code: let code run that lies beside the model.
-        tokens_at_once: prompts are run together up to so many tokens.
+        tokens_at_once: prompts are run together up to so many tokens, and on a GPU photos through the vision tower.
         feature_cache: a folder that keeps what the vision tower makes of the gallery's photos; None for none.
         feature_cache_gb: the size that it may grow to, in 10^9 bytes.
         share: compute what the prompts about a photo's candidates begin with once for all of them; the scores are the
@@ -196,7 +196,9 @@ class VLMBackbone(Backbone):
         # What is kept in a store must not depend on a run's precision.
         mixed = torch.is_autocast_enabled(device) and learns
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns), torch.autocast(device, enabled=mixed):
-            features = photo_features(self.model.base_model, ordered, batch.inputs["counts"])
+            features = photo_features(
+                self.model.base_model, ordered, batch.inputs["counts"], self.language.tokens_at_once
+            )
         if self.store is not None:
             self.store.put(features, ordered, batch.inputs["counts"])
         return features

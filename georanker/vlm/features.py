@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -59,13 +59,16 @@ class PhotoFeatures:
             del model.get_image_features
 
 
-def photo_features(model: Any, photos: Sequence[Mapping[str, Tensor]], counts: Tensor) -> PhotoFeatures:
+def photo_features(
+    model: Any, photos: Sequence[Mapping[str, Tensor]], counts: Tensor, tokens_at_once: int = 16384
+) -> PhotoFeatures:
     """Run photos through the vision tower, those of one shape together.
 
     Args:
         model: the one below the vocabulary head.
         photos: the inputs of the tower for each photo, at least one, or its features from a `FeatureStore`.
         counts: (P,) how many tokens each photo takes in a prompt.
+        tokens_at_once: photos are run together up to so many of them; on a processor one by one.
     """
     sizes = counts.tolist()
     found = [_kept(photo) for photo in photos]
@@ -75,9 +78,8 @@ def photo_features(model: Any, photos: Sequence[Mapping[str, Tensor]], counts: T
         if not found[number]:
             shapes = tuple((name, tensor.shape) for name, tensor in sorted(photo.items()) if name not in (KEY, TEXT))
             groups.setdefault(shapes, []).append(number)
-    at_once = 1 if counts.device.type == "cpu" else 16  # a processor works fastest on what fits into its caches
-    portions = (group[start : start + at_once] for group in groups.values() for start in range(0, len(group), at_once))
-    for numbers in portions:
+    on_processor = counts.device.type == "cpu"  # which works fastest on what fits into its caches
+    for numbers in together(groups.values(), sizes, 1 if on_processor else tokens_at_once):
         names = photos[numbers[0]].keys() - {KEY, TEXT}
         inputs = {name: torch.cat([photos[number][name] for number in numbers]) for name in names}
         with multiplied_patches(model):
@@ -90,6 +92,19 @@ def photo_features(model: Any, photos: Sequence[Mapping[str, Tensor]], counts: T
     stacked = tuple(torch.cat(level) for level in zip(*found, strict=True))
     grids = torch.cat([photo.get("image_grid_thw", counts.new_empty(1, 0)) for photo in photos])
     return PhotoFeatures(stacked, listed, counts.cumsum(0) - counts, grids)
+
+
+def together(groups: Iterable[Sequence[int]], sizes: Sequence[int], tokens: int) -> Iterator[Sequence[int]]:
+    """Yield the photos of each group, as many at a time as have so many tokens, and at least one.
+
+    Args:
+        groups: numbers of photos of one shape.
+        sizes: the tokens of each photo.
+        tokens: the most at a time.
+    """
+    for group in groups:
+        count = max(1, tokens // max(1, sizes[group[0]]))
+        yield from (group[start : start + count] for start in range(0, len(group), count))
 
 
 def _kept(photo: Mapping[str, Tensor]) -> list[Tensor]:

@@ -37,7 +37,7 @@ class LanguageModel:
     def __init__(self, model: Any, tokens_at_once: int, share: bool) -> None:
         self._model = model
         self._decoder = model.get_decoder()
-        self._tokens_at_once = tokens_at_once
+        self.tokens_at_once = tokens_at_once
         self._plain = self._decoder.config._attn_implementation
         self._checked_tokens = 0
         self.shares = share
@@ -57,9 +57,9 @@ class LanguageModel:
         if self.shares:
             self._check(prompts, sizes, features)
         if not self.shares:
-            portions = _full_portions(prompts, self._tokens_at_once)
+            portions = _full_portions(prompts, self.tokens_at_once)
             return torch.cat([last_hidden(model, some, features) for some in portions])
-        shared = _shared_portions(prompts, sizes, self._tokens_at_once)
+        shared = _shared_portions(prompts, sizes, self.tokens_at_once)
         return torch.cat([shared_last_hidden(model, some, counts, features) for some, counts in shared])
 
     def _check(self, prompts: Prompts, sizes: Sequence[int], features: PhotoFeatures | None) -> None:

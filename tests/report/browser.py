@@ -13,11 +13,15 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 
+def installed() -> bool:
+    """Whether there is a browser, and what drives it."""
+    return bool(shutil.which("chromium") and shutil.which("chromedriver"))
+
+
 @contextmanager
 def chromium(width: int = 1400, height: int = 1000, webgl: bool = True) -> Iterator[Chrome]:
     """Give a browser whose every way out leads nowhere, and which keeps a log of what it asked for."""
-    driver = shutil.which("chromedriver")
-    assert driver, "chromedriver is not installed: apt-get install chromium chromium-driver"
+    assert installed(), "chromium or chromedriver is not installed: apt-get install chromium chromium-driver"
     options = ChromeOptions()
     options.add_argument("--headless=new")
     options.add_argument("--no-sandbox")
@@ -30,7 +34,7 @@ def chromium(width: int = 1400, height: int = 1000, webgl: bool = True) -> Itera
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     options.binary_location = shutil.which("chromium") or ""
-    browser = Chrome(options, Service(driver))
+    browser = Chrome(options, Service(shutil.which("chromedriver") or ""))
     try:
         resize(browser, width, height)
         yield browser
