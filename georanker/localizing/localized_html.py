@@ -41,7 +41,7 @@ def card(answer: Localized) -> str:
         truth = f"<div>The photo says {degrees(answer.photo.place)}, {answer.error_km:,.0f} km from the answer.</div>"
     photo = _photo(answer)
     return (
-        "<div style='font-family:sans-serif;max-width:900px'>"
+        "<div style='font-family:sans-serif;max-width:900px;margin-bottom:24px'>"
         f"<div><b>{words[0]}</b> ({degrees(answer.place)})</div>"
         f"<div style='margin:4px 0'>{html.escape(answer.trust.explained())}</div>{truth}"
         "<div style='display:flex;flex-wrap:wrap;gap:8px;margin:8px 0'>"
