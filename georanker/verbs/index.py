@@ -18,7 +18,7 @@ def index(data: GeoDataModule, retriever: Path, out: Path) -> None:
         retriever: a retriever's checkpoint.
         out: the folder to write.
     """
-    from rich.progress import track
+    from rich.progress import Progress
 
     from georanker.retrievers.gallery import Gallery
 
@@ -26,7 +26,9 @@ def index(data: GeoDataModule, retriever: Path, out: Path) -> None:
     model = load_retriever(retriever)
     photos = data.photos("gallery")
     batches = data.loader(photos, model.collator)
-    model.index(photos, track(batches, f"Embedding a gallery of {len(photos):,}")).save(out)
+    with Progress() as bar:
+        made = model.index(photos, bar.track(batches, description=f"Embedding a gallery of {len(photos):,}"))
+    made.save(out)
 
 
 def load_retriever(checkpoint: Path) -> Retriever:

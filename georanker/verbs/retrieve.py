@@ -35,7 +35,7 @@ def retrieve(
             of its full list of 20, before that is cut to candidates.
         splits: which splits to write.
     """
-    from rich.progress import track
+    from rich.progress import Progress
 
     from georanker.candidates import write_candidates
     from georanker.gazetteer import ATTRIBUTION, gazetteer
@@ -45,6 +45,8 @@ def retrieve(
     places = Gallery.load(gallery, data.gallery_source)
     for split in splits:
         photos = data.photos(split)
-        batches = track(data.loader(photos, model.collator), f"Retrieving for {len(photos):,} photos of {split}")
-        lists = gazetteer().named_lists(model.stream(photos, batches, places, top_k, negatives))
-        write_candidates(out / f"{split}.parquet", lists, model.fingerprint(), gallery, ATTRIBUTION)
+        told = f"Retrieving for {len(photos):,} photos of {split}"
+        with Progress() as bar:  # gone with an error, too, and not when somebody lets go of the lists
+            batches = bar.track(data.loader(photos, model.collator), description=told)
+            lists = gazetteer().named_lists(model.stream(photos, batches, places, top_k, negatives))
+            write_candidates(out / f"{split}.parquet", lists, model.fingerprint(), gallery, ATTRIBUTION)
