@@ -14,16 +14,12 @@ import tempfile
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from georanker.backbones.vlm import VLMBackbone
-from georanker.files import write_json
 from georanker.types import CandidateList
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import vlm_world as world
-
-RESULTS = Path(__file__).parent / "results" / "vlm_scoring.json"
 
 
 def main() -> None:
@@ -62,14 +58,10 @@ def main() -> None:
                 rows[f"{prompt_name}: {way}"] = row
             tokens[prompt_name] = world.lengths(made["ours"], lists)
     shape = world.shape(made["ours"])
-    world.show(
-        rows, f"{arguments.candidates} candidates, {shape['million_parameters']} M parameters, {arguments.dtype}"
-    )
+    title = f"{arguments.candidates} candidates, {shape['million_parameters']:,} M parameters"
+    world.report("vlm_scoring", rows, title, arguments, {"shape": shape, "tokens": tokens})
     for prompt_name, counted in tokens.items():
         print(f"{prompt_name}: {counted}")
-    settings = {name: value for name, value in vars(arguments).items() if name != "model"}
-    content = {"settings": settings, "shape": shape, "threads": torch.get_num_threads(), "tokens": tokens, "rows": rows}
-    write_json(RESULTS, {**content, "versions": world.versions()})
 
 
 @torch.no_grad()
@@ -77,15 +69,16 @@ def measure(
     made: dict[str, VLMBackbone], lists: list[CandidateList], rounds: int
 ) -> dict[str, dict[str, world.Figure]]:
     """Score the lists in each way, in turns, and return what it took."""
-
-    def ours(backbone: VLMBackbone, found: CandidateList) -> Tensor:
-        scores: Tensor = backbone(backbone.collator([found]).to(backbone.model.device))
-        return scores[0]
-
-    public = functools.partial(world.public_scores, made["ours"], made["ours"].prompt)
-    ways = {way: functools.partial(ours, backbone) for way, backbone in made.items()}
-    without = {"public way without its logits": functools.partial(public, logits=False)}
-    return world.compare({"public way": public, **without, **ways}, lists, rounds)
+    plain = made["ours"]
+    read = functools.partial(world.public_inputs, plain, plain.prompt)
+    ways = {
+        "public way": world.Way(read, functools.partial(world.public_scores, plain)),
+        "public way without its logits": world.Way(read, functools.partial(world.public_scores, plain, logits=False)),
+    }
+    for way, backbone in made.items():
+        ours = functools.partial(world.our_inputs, backbone), functools.partial(world.our_scores, backbone)
+        ways[way] = world.Way(*ours)
+    return world.compare(ways, lists, rounds)
 
 
 if __name__ == "__main__":

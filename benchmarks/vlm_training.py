@@ -14,19 +14,17 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from georanker.backbones.vlm import VLMBackbone
-from georanker.files import write_json
 from georanker.losses.multi_order_distance import MultiOrderDistance
 from georanker.types import CandidateList
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import vlm_world as world
-
-RESULTS = Path(__file__).parent / "results" / "vlm_training.json"
 
 
 def main() -> None:
@@ -69,35 +67,29 @@ def main() -> None:
                 rows[f"{prompt_name}: {way}"] = row
             tokens[prompt_name] = world.lengths(backbone, lists)
     shape = world.shape(backbone)
-    world.show(rows, f"{arguments.candidates} candidates, {shape['million_parameters']} M parameters, a training step")
+    title = f"a training step of {arguments.candidates} candidates, {shape['million_parameters']:,} M parameters"
+    world.report("vlm_training", rows, title, arguments, {"shape": shape, "tokens": tokens})
     for prompt_name, counted in tokens.items():
         print(f"{prompt_name}: {counted}")
-    settings = {name: value for name, value in vars(arguments).items() if name != "model"}
-    content = {"settings": settings, "shape": shape, "threads": torch.get_num_threads(), "tokens": tokens, "rows": rows}
-    write_json(RESULTS, {**content, "versions": world.versions()})
 
 
 def measure(backbone: VLMBackbone, lists: list[CandidateList], rounds: int) -> dict[str, dict[str, world.Figure]]:
     """Make the gradients of each list in both ways, in turns, and return what it took."""
     loss = MultiOrderDistance(first_order_weight=0.7, top=1)
 
-    def step(score: Callable[[CandidateList], Tensor], found: CandidateList) -> Tensor:
+    def step(score: Callable[[VLMBackbone, Any], Tensor], given: object) -> Tensor:
         backbone.zero_grad()
-        distances = torch.arange(1.0, len(found) + 1, device=backbone.model.device)[None]
-        value: Tensor = loss(score(found)[None], distances)
+        scores = score(backbone, given)
+        distances = torch.arange(1.0, len(scores) + 1, device=scores.device)
+        value: Tensor = loss(scores[None], distances[None])
         value.backward()  # type: ignore[no-untyped-call]
         parts = [weight.grad.flatten() for weight in backbone.parameters() if weight.grad is not None]
         return torch.cat(parts).cpu()
 
-    def ours(found: CandidateList) -> Tensor:
-        scores: Tensor = backbone(backbone.collator([found]).to(backbone.model.device))
-        return scores[0]
-
-    ways: dict[str, Callable[[CandidateList], Tensor]] = {
-        "public way": functools.partial(
-            step, functools.partial(world.public_scores, backbone, backbone.prompt, query_jpeg=True)
-        ),
-        "ours": functools.partial(step, ours),
+    public = functools.partial(world.public_inputs, backbone, backbone.prompt, query_jpeg=True)
+    ways = {
+        "public way": world.Way(public, functools.partial(step, world.public_scores)),
+        "ours": world.Way(functools.partial(world.our_inputs, backbone), functools.partial(step, world.our_scores)),
     }
     return world.compare(ways, lists, rounds, relative=True)
 

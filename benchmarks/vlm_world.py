@@ -7,7 +7,9 @@ import functools
 import io
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,10 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from georanker.backbones.vlm import VLMBackbone
+from georanker.files import write_json
 from georanker.prompts.base import Prompt
 from georanker.prompts.template_prompt import TemplatePrompt
-from georanker.types import Candidate, CandidateList, Photo, Place
+from georanker.types import Candidate, CandidateList, Photo, Place, RankingBatch
 from tests.tiny_vlms import tiny_vlm
 
 ROOT = Path(__file__).parent.parent
@@ -149,10 +152,10 @@ def real_config(folder: Path, shape: str) -> Any:
     return config
 
 
-def public_scores(
-    backbone: VLMBackbone, prompt: Prompt, found: CandidateList, query_jpeg: bool = False, logits: bool = True
-) -> Tensor:
-    """Score a list as the public code does: each pair in full, and all logits of the vocabulary, which nobody asks for.
+def public_inputs(
+    backbone: VLMBackbone, prompt: Prompt, found: CandidateList, query_jpeg: bool = False
+) -> Mapping[str, Tensor]:
+    """Read the prompts of a list as the public code does: a pair at a time, each with both of its photos.
 
     The photo that is asked about is decoded for each candidate, and the candidate's photo sent through JPEG and base64;
     in training the photo that is asked about too.
@@ -174,15 +177,34 @@ def public_scores(
             )
         )
         images.append(shown)
-    inputs = backbone.processor(text=texts, images=images, padding=True, return_tensors="pt").to(backbone.model.device)
+    made: Mapping[str, Tensor] = backbone.processor(text=texts, images=images, padding=True, return_tensors="pt")
+    return made
+
+
+def public_scores(backbone: VLMBackbone, inputs: Mapping[str, Tensor], logits: bool = True) -> Tensor:
+    """Score a list as the public code does: each pair in full, and the vocabulary's logits, which nobody asks for."""
+    device = backbone.model.device
     states: list[Tensor] = []
     hook = backbone.model.model.register_forward_hook(lambda _, __, out: states.append(out.last_hidden_state))
     try:
-        (backbone.model if logits else backbone.model.model)(**inputs, use_cache=False)
+        (backbone.model if logits else backbone.model.model)(
+            **{name: tensor.to(device) for name, tensor in inputs.items()}, use_cache=False
+        )
     finally:
         hook.remove()
     scores: Tensor = backbone.head(states[0][:, -1].float())
     return scores
+
+
+def our_inputs(backbone: VLMBackbone, found: CandidateList) -> RankingBatch:
+    """Read the prompts of a list as ours does."""
+    return backbone.collator([found])
+
+
+def our_scores(backbone: VLMBackbone, batch: RankingBatch) -> Tensor:
+    """Score a list as ours does."""
+    scores: Tensor = backbone(batch.to(backbone.model.device))
+    return scores[0]
 
 
 def _sent(image: Image.Image) -> Image.Image:
@@ -236,8 +258,22 @@ def shape(backbone: VLMBackbone) -> dict[str, int | float]:
     return {"hidden": text.hidden_size, "layers": text.num_hidden_layers, "million_parameters": round(million, 1)}
 
 
+@dataclass(frozen=True)
+class Way:
+    """How a list becomes numbers."""
+
+    read: Callable[[CandidateList], Any]
+    """Photo files and prompts, on the processor."""
+    run: Callable[[Any], Tensor]
+    """The model, on its device."""
+
+    def __call__(self, found: CandidateList) -> Tensor:
+        """Return the numbers of a list, on the processor."""
+        return self.run(self.read(found)).cpu()
+
+
 def compare(
-    ways: dict[str, Callable[[CandidateList], Tensor]], lists: list[CandidateList], rounds: int, relative: bool = False
+    ways: dict[str, Way], lists: list[CandidateList], rounds: int, relative: bool = False
 ) -> dict[str, dict[str, Figure]]:
     """Do the work in each way, in turns, and return what it took; the first way is what the others are compared with.
 
@@ -248,37 +284,51 @@ def compare(
         relative: whether numbers differ by a share of the largest, not by an amount.
     """
     public = next(iter(ways))
-    made = {way: [work(found).cpu() for found in lists] for way, work in ways.items()}  # warms up, too
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    made = {name: [way(found) for found in lists] for name, way in ways.items()}  # warms up, too
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    models: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for found in lists:
-            for way, work in ways.items():
+            for name, way in ways.items():
                 start = time.perf_counter()
-                work(found).cpu()
-                seconds[way].append(time.perf_counter() - start)
-    peaks = {way: peak_bytes(functools.partial(work, lists[0])) for way, work in ways.items()}
-    usual = statistics.median(seconds[public])
+                given = way.read(found)
+                between = time.perf_counter()
+                way.run(given).cpu()
+                end = time.perf_counter()
+                seconds[name].append(end - start)
+                models[name].append(end - between)
+    peaks = {name: peak_bytes(functools.partial(way, lists[0])) for name, way in ways.items()}
+    usual, usual_model = statistics.median(seconds[public]), statistics.median(models[public])
+    scale = max(float(numbers.abs().max()) for numbers in made[public]) if relative else 1.0
     rows: dict[str, dict[str, Figure]] = {}
-    for way, times in seconds.items():
-        off = max(float((a - b).abs().max()) for a, b in zip(made[way], made[public], strict=True))
-        scale = max(float(numbers.abs().max()) for numbers in made[public]) if relative else 1.0
-        rows[way] = {
-            "seconds_a_photo": round(statistics.median(times), 4),
-            "ratio": round(usual / statistics.median(times), 2),
-            "peak_memory_mb": round(peaks[way] / 1e6, 1),
-            "peak_memory_ratio": round(peaks[way] / peaks[public], 3),
+    for name in ways:
+        whole, model = statistics.median(seconds[name]), statistics.median(models[name])
+        off = max(float((a - b).abs().max()) for a, b in zip(made[name], made[public], strict=True))
+        rows[name] = {
+            "seconds_a_photo": round(whole, 4),
+            "ratio": round(usual / whole, 2),
+            "model_seconds": round(model, 4),
+            "model_ratio": round(usual_model / model, 2),
+            "peak_memory_mb": round(peaks[name] / 1e6, 1),
+            "peak_memory_ratio": round(peaks[name] / peaks[public], 3),
             "max_abs_diff": off / scale,
         }
     return rows
 
 
-def show(rows: dict[str, dict[str, Figure]], title: str) -> None:
-    """Print a table of what each way took."""
-    table = Table(title=title, title_justify="left")
+def report(name: str, rows: dict[str, dict[str, Figure]], title: str, arguments: Namespace, content: Any) -> None:
+    """Print a table of what each way took, and write it; what was measured with a real shape has a file of its own."""
+    device = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{torch.get_num_threads()} threads"
+    table = Table(title=f"{title}, {arguments.dtype}, {device}", title_justify="left")
     table.add_column("prompt: way", no_wrap=True)
-    for head in ("s a photo", "times as fast", "MB", "of public", "difference"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for name, row in rows.items():
-        figures = [f"{row['seconds_a_photo']:.3f}", f"{row['ratio']:.2f}", f"{row['peak_memory_mb']:,.0f}"]
-        table.add_row(name, *figures, f"{row['peak_memory_ratio']:.2f}", f"{row['max_abs_diff']:.0e}")
-    Console(width=120).print(table)
+    for head in ("s a photo", "times as fast", "model, s", "times as fast", "MB", "of public", "difference"):
+        table.add_column(head, justify="right")
+    for way, row in rows.items():
+        figures = [f"{row['seconds_a_photo']:.3f}", f"{row['ratio']:.2f}"]
+        figures += [f"{row['model_seconds']:.3f}", f"{row['model_ratio']:.2f}", f"{row['peak_memory_mb']:,.0f}"]
+        table.add_row(way, *figures, f"{row['peak_memory_ratio']:.2f}", f"{row['max_abs_diff']:.0e}")
+    Console(width=130).print(table)
+    settings = {name: value for name, value in vars(arguments).items() if name != "model"}
+    stem = name if arguments.shape == "10m" else f"{name}_{arguments.shape}"
+    whole = {"settings": settings, "device": device, **content, "rows": rows, "versions": versions()}
+    write_json(ROOT / "benchmarks" / "results" / f"{stem}.json", whole)
