@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from georanker.files import file_beside
-from georanker.vlm.features import KEY, TEXT, PhotoFeatures, level_name
+from georanker.vlm.features import GRID, KEY, TEXT, PhotoFeatures, level_name
 from georanker.vlm.photo_tokens import PhotoTokens
 
-_LISTED, _GRID = "listed", "image_grid_thw"
+_LISTED = "listed"
 _COUNT_AGAIN = 64  # other processes write too
 
 
@@ -66,8 +66,8 @@ class FeatureStore:
                 continue
             tensors = {level_name(n): level[start : start + count] for n, level in enumerate(features.levels)}
             tensors[_LISTED] = torch.tensor(features.listed)
-            if _GRID in photo:
-                tensors[_GRID] = photo[_GRID]
+            if GRID in photo:
+                tensors[GRID] = photo[GRID]
             if not self._has_room(sum(tensor.nbytes for tensor in tensors.values())):
                 continue
             path = self._path(bytes(photo[KEY].tolist()))

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from georanker.vlm.patch_embedding import multiplied_patches
 
+GRID = "image_grid_thw"
+"""The patches of a photo in time, height and width, in models that count them."""
 KEY, TEXT = "key", "text"
 """What a photo brings along whose features are to be kept: their name, and what takes its place in a prompt."""
 
@@ -62,7 +64,7 @@ class PhotoFeatures:
 def photo_features(
     model: Any, photos: Sequence[Mapping[str, Tensor]], counts: Tensor, tokens_at_once: int = 16384
 ) -> PhotoFeatures:
-    """Run photos through the vision tower, those of one shape together.
+    """Run photos through the vision tower, those of one shape together; a tower that counts patches takes any shapes.
 
     Args:
         model: the one below the vocabulary head.
@@ -76,7 +78,8 @@ def photo_features(
     groups: dict[object, list[int]] = {}
     for number, photo in enumerate(photos):
         if not found[number]:
-            shapes = tuple((name, tensor.shape) for name, tensor in sorted(photo.items()) if name not in (KEY, TEXT))
+            free = int(GRID in photo)  # patches of several photos stand one below the other, whatever their number
+            shapes = tuple((name, part.shape[free:]) for name, part in sorted(photo.items()) if name not in (KEY, TEXT))
             groups.setdefault(shapes, []).append(number)
     on_processor = counts.device.type == "cpu"  # which works fastest on what fits into its caches
     for numbers in together(groups.values(), sizes, 1 if on_processor else tokens_at_once):
@@ -90,7 +93,7 @@ def photo_features(
         for place, number in enumerate(numbers):
             found[number] = [level[place] for level in split]
     stacked = tuple(torch.cat(level) for level in zip(*found, strict=True))
-    grids = torch.cat([photo.get("image_grid_thw", counts.new_empty(1, 0)) for photo in photos])
+    grids = torch.cat([photo.get(GRID, counts.new_empty(1, 0)) for photo in photos])
     return PhotoFeatures(stacked, listed, counts.cumsum(0) - counts, grids)
 
 
@@ -98,13 +101,20 @@ def together(groups: Iterable[Sequence[int]], sizes: Sequence[int], tokens: int)
     """Yield the photos of each group, as many at a time as have so many tokens, and at least one.
 
     Args:
-        groups: numbers of photos of one shape.
+        groups: numbers of photos that can go together.
         sizes: the tokens of each photo.
         tokens: the most at a time.
     """
     for group in groups:
-        count = max(1, tokens // max(1, sizes[group[0]]))
-        yield from (group[start : start + count] for start in range(0, len(group), count))
+        some: list[int] = []
+        held = 0
+        for number in group:
+            if some and held + sizes[number] > tokens:
+                yield some
+                some, held = [], 0
+            some.append(number)
+            held += sizes[number]
+        yield some
 
 
 def _kept(photo: Mapping[str, Tensor]) -> list[Tensor]:

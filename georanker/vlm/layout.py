@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from georanker.vlm.joined_attention import Parts
 from georanker.vlm.shared_list import SharedList
 
 
@@ -27,6 +28,13 @@ class Layout:
     layers: int = 0
     """How many layers have asked."""
     masks: dict[tuple[int, int | None], tuple[Tensor | None, Tensor]] = field(default_factory=dict)
+    joined: Parts | None = None
+
+    def parts(self) -> Parts:
+        """Return the row's parts, cut once for all layers."""
+        if self.joined is None:
+            self.joined = Parts.of(self.lists)
+        return self.joined
 
     def is_causal(self, window: int | None) -> bool:
         """Whether each token sees all that comes before it in its prompt, and nothing else.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.rnn import pad_sequence
 
-from georanker.vlm.joined_attention import attend_and_join, can_join
+from georanker.vlm.joined_attention import attend_and_join, kernel_for
 from georanker.vlm.layout import Layout, NotShareableError
 from georanker.vlm.shared_list import SharedList
 
@@ -74,8 +74,9 @@ def shared_attention(
     layout = georanker_layout
     layout.layers += 1
     trims = layout.layers == layout.last_layer
-    if not trims and layout.is_causal(sliding_window) and can_join(query, key, value, dropout):
-        return attend_and_join(query[0], key[0], value[0], layout.lists, scaling)[None], None
+    kernel = None if trims or dropout or not layout.is_causal(sliding_window) else kernel_for(query, key, value)
+    if kernel is not None:
+        return attend_and_join(query[0], key[0], value[0], layout.parts(), scaling, kernel)[None], None
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     out: list[Tensor] = []
     for number, where in enumerate(layout.lists):

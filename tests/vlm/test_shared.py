@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from georanker.backbones.vlm import VLMBackbone
 from georanker.types import Candidate
 from georanker.vlm import joined_attention
-from georanker.vlm.joined_attention import attend_and_join
 from georanker.vlm.language import Prompts, last_hidden
 from georanker.vlm.language_model import _full_portions, _shared_portions
 from georanker.vlm.shared import shared_tokens
@@ -121,7 +120,7 @@ def test_long_rests_are_read_in_blocks(family: str, tiny: Tiny, monkeypatch: pyt
     lists = some_lists(Album())
     plain = awaken(VLMBackbone(str(tiny(family)), share=False)).eval()
     monkeypatch.setattr("georanker.vlm.shared_attention._BLOCK", 3)
-    monkeypatch.setattr("georanker.vlm.shared_attention.can_join", lambda *_: False)
+    monkeypatch.setattr("georanker.vlm.shared_attention.kernel_for", lambda *_: None)
     backbone = awaken(VLMBackbone(str(tiny(family)))).eval()
     torch.testing.assert_close(scored(backbone, lists), scored(plain, lists), rtol=0, atol=1e-5)
     assert backbone.language.shares
@@ -258,31 +257,6 @@ def some_rows(draw: st.DrawFn) -> list[SharedList]:
         rests = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)))
         lists.append(SharedList(lists[-1].end if lists else 0, draw(st.integers(0, 7)), rests))
     return lists
-
-
-@given(some_rows(), st.integers(1, 2), st.integers(1, 3), st.sampled_from([None, 0.3]), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
-def test_parts_that_are_joined_are_what_each_prompt_sees(
-    lists: list[SharedList], groups: int, together: int, scaling: float | None, seed: int
-) -> None:
-    dice = torch.Generator().manual_seed(seed)
-    length = lists[-1].end
-    query = 4 * torch.randn(groups * together, length, 8, generator=dice)
-    key, value = (torch.randn(groups, length, 8, generator=dice) for _ in range(2))
-    with torch.no_grad():
-        found = attend_and_join(query, key, value, lists, scaling)
-    for where in lists:
-        for span in where.spans():
-            prompt = [*range(where.start, where.middle), *range(span.start, span.stop)]
-            alone = torch.nn.functional.scaled_dot_product_attention(
-                query[None, :, prompt].double(),
-                key[None, :, prompt].double(),
-                value[None, :, prompt].double(),
-                is_causal=True,
-                scale=scaling,
-                enable_gqa=True,
-            )
-            torch.testing.assert_close(found[prompt].double(), alone[0].transpose(0, 1), rtol=0, atol=1e-5)
 
 
 def test_a_list_ends_after_its_last_rest() -> None:
