@@ -39,8 +39,9 @@ class PhotoFeatures:
 
     def photos_at(self, rows: Tensor) -> Tensor:
         """Return the numbers of the photos that `rows` begin, in their order."""
-        first = rows[torch.isin(rows, self.starts)]
-        return torch.searchsorted(self.starts, first, right=True) - 1
+        starts = self.starts.to(rows.device)
+        first = rows[torch.isin(rows, starts)]
+        return torch.searchsorted(starts, first, right=True) - 1
 
     @contextmanager
     def given_to(self, model: Any, rows: Tensor) -> Iterator[None]:

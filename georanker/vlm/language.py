@@ -81,14 +81,17 @@ def photo_inputs(model: Any, prompts: Prompts) -> dict[str, Tensor]:
 
 def positions(model: Any, prompts: Prompts, features: PhotoFeatures | None) -> Tensor:
     """Return the positions of tokens, (N, S), or (3, N, S) for models that place photos in time, height and width."""
+    device = prompts.ids.device
     if not hasattr(model, "get_rope_index"):
-        return torch.arange(prompts.ids.shape[1], device=prompts.ids.device).expand_as(prompts.ids)
-    shown = features.photos_at(prompts.rows) if features is not None else prompts.rows.new_empty(0)
+        return torch.arange(prompts.ids.shape[1], device=device).expand_as(prompts.ids)
+    # transformers counts in Python, and would wait for a GPU at each step.
+    ids, rows, mask = prompts.ids.cpu(), prompts.rows.cpu(), prompts.mask.cpu()
+    shown = features.photos_at(rows) if features is not None else rows.new_empty(0)
     found, _ = model.get_rope_index(
-        input_ids=prompts.ids,
-        mm_token_type_ids=(prompts.rows >= 0).int(),
-        image_grid_thw=features.grids[shown] if features is not None and len(shown) else None,
-        attention_mask=prompts.mask.long(),
+        input_ids=ids,
+        mm_token_type_ids=(rows >= 0).int(),
+        image_grid_thw=features.grids.cpu()[shown] if features is not None and len(shown) else None,
+        attention_mask=mask.long(),
     )
-    places: Tensor = found
+    places: Tensor = found.to(device)
     return places
