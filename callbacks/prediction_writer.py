@@ -12,10 +12,13 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from georanker.answers import AnswerParts, fingerprint, row
+from georanker.answers import FORMAT_VERSION, SCHEMA, fingerprint, row
 from georanker.candidate_table import CandidateTable
 from georanker.data.base import GeoDataModule
+from georanker.parts import Parts
 from georanker.types import GeorankerError, Localization, NothingReadError
+
+_OTHERWISE = "delete it to start anew, or give PredictionWriter another path"
 
 
 class PredictionWriter(Callback):
@@ -43,7 +46,7 @@ class PredictionWriter(Callback):
         self.path = path
         self.photos_a_shard = photos_a_shard
         self.seconds_a_shard = seconds_a_shard
-        self._parts: AnswerParts | None = None
+        self._parts: Parts | None = None
         self._target = Path()
         self._photo_ids: list[str] = []
         self._trial = False
@@ -72,7 +75,8 @@ class PredictionWriter(Callback):
             ranker = fingerprint(pl_module, saved["state_dict"], str(trainer.precision))
             origin = {"ranker": ranker, "photos": _data(trainer).fingerprint(lists)}
         origin = trainer.strategy.broadcast(origin)
-        parts = AnswerParts(self._target.with_suffix(".trial" if self._trial else ".parts"), origin)
+        folder = self._target.with_suffix(".trial" if self._trial else ".parts")
+        parts = Parts(folder, SCHEMA, {"format": str(FORMAT_VERSION), **origin}, _OTHERWISE)
         if trainer.is_global_zero:
             try:
                 left = self._left(parts, lists)
@@ -84,7 +88,7 @@ class PredictionWriter(Callback):
         self._parts, self._rows, self._written_at = parts, [], time.monotonic()
         return left
 
-    def _left(self, parts: AnswerParts, lists: CandidateTable) -> list[int]:
+    def _left(self, parts: Parts, lists: CandidateTable) -> list[int]:
         seen: dict[str, int] = {}
         for at, photo_id in enumerate(self._photo_ids):
             if seen.setdefault(photo_id, at) != at:

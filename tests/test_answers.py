@@ -9,22 +9,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from georanker import answers
-from georanker.answers import AnswerParts
+from georanker import parts as rows_in_parts
+from georanker.answers import SCHEMA
+from georanker.parts import Parts
 from georanker.types import GeorankerError
 
 
 def rows_of(count: int) -> list[dict[str, object]]:
     candidate = {"latitude": 1.0, "longitude": 2.0, "score": 3.0, "photo_id": "g", "source": "retrieved"}
-    empty = dict.fromkeys(answers.SCHEMA.names, None)
+    empty = dict.fromkeys(SCHEMA.names, None)
     return [{**empty, "photo_id": f"p{number}", "candidates": [candidate] * 15} for number in range(count)]
 
 
 def test_merging_needs_memory_for_some_rows_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_ROWS_A_GROUP", 100)
+    monkeypatch.setattr(rows_in_parts, "_ROWS_A_GROUP", 100)
     highest: dict[int, int] = {}
     before: dict[int, int] = {}
-    read = answers._read
+    read = rows_in_parts._read
 
     for photos in (1000, 4000):
 
@@ -33,7 +34,7 @@ def test_merging_needs_memory_for_some_rows_only(tmp_path: Path, monkeypatch: py
             highest[photos] = max(highest.get(photos, 0), pa.total_allocated_bytes() - before[photos])
             return table
 
-        parts, rows = AnswerParts(tmp_path / f"{photos}.parts", {}), rows_of(photos)
+        parts, rows = Parts(tmp_path / f"{photos}.parts", SCHEMA, {}), rows_of(photos)
         parts.begin()
         for process in range(3):
             own = rows[process::3]
@@ -41,21 +42,20 @@ def test_merging_needs_memory_for_some_rows_only(tmp_path: Path, monkeypatch: py
                 parts.add(own[start : start + 50])
         before[photos] = pa.total_allocated_bytes()
         with monkeypatch.context() as patch:
-            patch.setattr(answers, "_read", watched)
+            patch.setattr(rows_in_parts, "_read", watched)
             parts.merge(tmp_path / f"{photos}.parquet", [f"p{number}" for number in range(photos)])
         assert (
-            pq.read_table(tmp_path / f"{photos}.parquet").to_pylist()
-            == pa.Table.from_pylist(rows, answers.SCHEMA).to_pylist()
+            pq.read_table(tmp_path / f"{photos}.parquet").to_pylist() == pa.Table.from_pylist(rows, SCHEMA).to_pylist()
         )
     assert highest[1000] > 100 * 15 * 16  # the coordinates of a hundred rows
     assert highest[4000] < 1.5 * highest[1000]
 
 
 def test_no_file_without_all_answers(tmp_path: Path) -> None:
-    parts = AnswerParts(tmp_path / "a.parts", {})
+    parts = Parts(tmp_path / "a.parts", SCHEMA, {})
     parts.begin()
     parts.add(rows_of(2))
-    with pytest.raises(GeorankerError, match=r"a\.parts lacks 2 answers, photo p2 for one"):
+    with pytest.raises(GeorankerError, match=r"a\.parts lacks 2 rows, photo p2 for one"):
         parts.merge(tmp_path / "a.parquet", ["p0", "p1", "p2", "p3"])
     assert not (tmp_path / "a.parquet").exists()
 
@@ -63,13 +63,13 @@ def test_no_file_without_all_answers(tmp_path: Path) -> None:
 def test_a_writer_of_before_cannot_spoil_a_folder(tmp_path: Path) -> None:
     """A process that outlived its run, whose folder was merged, or removed and begun by another ranker."""
     folder = tmp_path / "a.parts"
-    old = AnswerParts(folder, {"ranker": "1"})
+    old = Parts(folder, SCHEMA, {"ranker": "1"})
     old.begin()
     old.remove()
     with pytest.raises(GeorankerError, match=r"a\.parts was removed or changed by another run"):
         old.add(rows_of(1))
     assert not folder.exists()
-    new = AnswerParts(folder, {"ranker": "2"})
+    new = Parts(folder, SCHEMA, {"ranker": "2"})
     assert new.begin() == set()
     with pytest.raises(GeorankerError, match=r"a\.parts was removed or changed by another run"):
         old.add(rows_of(1))
@@ -78,7 +78,7 @@ def test_a_writer_of_before_cannot_spoil_a_folder(tmp_path: Path) -> None:
 
 
 def test_folders_may_be_named_like_columns(tmp_path: Path) -> None:
-    parts = AnswerParts(tmp_path / "photo_id=3" / "a.parts", {})
+    parts = Parts(tmp_path / "photo_id=3" / "a.parts", SCHEMA, {})
     parts.begin()
     parts.add(rows_of(3))
     parts.merge(tmp_path / "a.parquet", ["p2", "p0", "p1"])

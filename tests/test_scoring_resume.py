@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from georanker import answers
+from georanker import parts as rows_in_parts
 from georanker.cli import main
 from tests.conftest import ROOT
 from tests.scoring_world import (
@@ -111,15 +111,15 @@ def at_rename(name: str, after: bool) -> Callable[[], None]:
             if last:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        answers.os.replace = deadly  # type: ignore[attr-defined]
+        rows_in_parts.os.replace = deadly  # type: ignore[attr-defined]
 
     return prepare
 
 
 def in_merge() -> None:
     """Make a process kill itself when half of the file is written."""
-    answers._ROWS_A_GROUP = PHOTOS // 2
-    gathered, calls = answers._gathered, []
+    rows_in_parts._ROWS_A_GROUP = PHOTOS // 2
+    gathered, calls = rows_in_parts._gathered, []
 
     def deadly(files: Sequence[Path], order: Sequence[tuple[int, int]]) -> pa.Table:
         calls.append(1)
@@ -127,7 +127,7 @@ def in_merge() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return gathered(files, order)
 
-    answers._gathered = deadly
+    rows_in_parts._gathered = deadly
 
 
 def in_removal() -> None:
@@ -285,7 +285,7 @@ def test_others_are_refused(
         (command(other, tmp_path, "--model.backbone.east=0.4"), "ranker and photos"),
     ]
     for args, what in refused:
-        assert said(capsys, args) == f"georanker: {parts} holds answers with another {what}{fix}"
+        assert said(capsys, args) == f"georanker: {parts}: was made with another {what}{fix}"
     assert asked(tmp_path) == IDS[:9]
     assert {path: path.read_bytes() for path in parts.iterdir()} == files
     assert not (tmp_path / "predictions.parquet").exists()
@@ -312,7 +312,7 @@ def test_other_weights_are_refused(candidates: Path, tmp_path: Path, capsys: pyt
         trainer.save_checkpoint(tmp_path / f"{east}.ckpt")
         checkpoints.append(f"--ckpt_path={tmp_path / f'{east}.ckpt'}")
     assert finished(command(candidates, tmp_path, f"{KILLED_AT}=9", checkpoints[1])) == -signal.SIGKILL
-    assert "holds answers with another ranker" in said(capsys, command(candidates, tmp_path, checkpoints[0]))
+    assert "was made with another ranker" in said(capsys, command(candidates, tmp_path, checkpoints[0]))
     assert finished(command(candidates, tmp_path, checkpoints[1])) == 0
 
 

@@ -40,7 +40,7 @@ SEES: dict[str, set[str]] = {
     "callbacks": {"data", "report"},
     "verbs": {"checks", "data", "localizing", "metrics", "report", "retrievers", "stores", "training_lists"},
 }
-GROUND = {"types", "geodesy", "files", "weights", "discovery", "recorded", "hub"}
+GROUND = {"types", "geodesy", "files", "job_folder", "parts", "weights", "discovery", "recorded", "hub"}
 BEYOND: dict[str, set[str]] = {
     "losses": set(),
     "metrics": set(),
@@ -78,8 +78,8 @@ def imported(path: Path) -> set[str]:
     [
         ("import georanker.answers", "answers"),
         ("from georanker import answers", "answers"),
-        ("from georanker.answers import AnswerParts", "answers"),
-        ("from ..answers import AnswerParts", "answers"),
+        ("from georanker.answers import row", "answers"),
+        ("from ..answers import row", "answers"),
         ("from .. import answers", "answers"),
         ("from .base import RankingLoss", "losses"),
         ("from . import base", "losses"),

@@ -19,10 +19,11 @@ from georanker.candidates import write_candidates
 from georanker.data.base import GeoDataModule
 from georanker.gazetteer import ATTRIBUTION, gazetteer
 from georanker.georanking import told, write_georanking
+from georanker.job_folder import OTHERWISE, differing
 from georanker.retrievers.base import Retriever
 from georanker.retrievers.gallery import Gallery
 from georanker.training_lists.distinct_neighbours import DistinctNeighbours
-from georanker.training_lists.shards import OTHERWISE, Shards, differing
+from georanker.training_lists.shards import Shards
 from georanker.types import CandidateList, GeorankerError, Photo, Place
 
 FORMAT_VERSION = 1
@@ -109,7 +110,7 @@ class TrainingLists:
     def _begin(self) -> None:
         """Take the folder, unless it holds what was made otherwise."""
         for file in (self.candidates_file, self.file):
-            if file.exists() and not self.shards.are_mine():
+            if file.exists() and not self.shards.is_mine():
                 found = differing(told(self.file).get("origin"), self.shards.origin)
                 raise GeorankerError(f"{file}: is there and {found}; {OTHERWISE}")
         self.shards.begin()

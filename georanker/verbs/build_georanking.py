@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,8 +54,10 @@ def build_georanking(
         related_columns: its columns of authors and so on; all others by default.
         photos_a_shard: photos after which what is done is safe.
     """
+    import torch
     from rich.console import Console
 
+    from georanker.job_folder import place_of_process
     from georanker.retrievers.gallery import Gallery
     from georanker.training_lists.distinct_neighbours import DistinctNeighbours
     from georanker.training_lists.related import Related
@@ -67,7 +68,9 @@ def build_georanking(
     for name, count in (("photos", photos), ("photos_a_shard", photos_a_shard)):
         if count is not None and count < 1:
             raise GeorankerError(f"{name} must be at least 1, not {count}")
-    rank, processes = _place()
+    rank, processes = place_of_process()
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)  # sums of several threads differ in their last bits
     model = load_retriever(retriever)
     places = Gallery.load(gallery, data.gallery_source)
     shared = Related(related, related_id, related_columns) if related else None
@@ -75,15 +78,3 @@ def build_georanking(
     for split in splits:
         job = TrainingLists(data, split, model, neighbours, negatives, out, photos, photos_a_shard)
         job.run(rank, processes, Console(quiet=rank > 0))
-
-
-def _place() -> tuple[int, int]:
-    """Return which of how many processes this is, and see that each takes a GPU of its own."""
-    import torch
-
-    rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    else:
-        torch.set_num_threads(1)  # sums of several threads differ in their last bits
-    return rank, processes
