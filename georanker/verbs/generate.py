@@ -1,0 +1,73 @@
+"""Let a language model guess candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from georanker.candidate_table import CandidateTable
+    from georanker.data.base import GeoDataModule
+    from georanker.generators.base import Generator
+
+
+def generate(data: GeoDataModule, generator: Generator, out: Path, splits: Sequence[str] = ("test",)) -> None:
+    """Let a language model guess where each photo was taken, and write its guesses as candidates for the ranker.
+
+    They stand after the retrieved candidates that the data have, in a candidates file for each split, which any data
+    reads through data.candidates; guesses that the data have already are replaced. The answers are kept word for word
+    beside it, in SPLIT.answers.parquet. An answer that names no place on the Earth is no candidate, and neither is
+    (0, 0).
+
+    Start it in several processes with `torchrun --no-python --nproc_per_node 8 georanker generate ...`, or with RANK
+    and WORLD_SIZE in the environment. What a kill interrupts goes on with the same command, in any number of processes.
+
+    Args:
+        data: the benchmark that the photos, and the retrieved candidates, come from.
+        generator: the language model, and what it is asked.
+        out: the folder to write.
+        splits: which splits to write.
+    """
+    from rich.console import Console
+
+    from georanker.candidates import CandidatesFile, write_candidates
+    from georanker.gazetteer import ATTRIBUTION
+    from georanker.generators.guesses import Guesses
+    from georanker.job_folder import place_of_process
+
+    rank, processes = place_of_process()
+    for split in splits:
+        lists = _lists(data, split)
+        photos = data.photos(split) if lists is None else ()
+        guesses = Guesses(generator, photos, lists, out / f"{split}.answers.parquet")
+        if not guesses.ask(rank, processes, Console(quiet=rank > 0)):
+            continue  # another process writes the file
+        retriever, attribution = "", ""
+        if isinstance(lists, CandidatesFile):
+            retriever, attribution = lists.retriever, ATTRIBUTION
+        gallery = Path(lists.gallery) if lists is not None and lists.gallery else None
+        file = out / f"{split}.parquet"
+        written = write_candidates(file, guesses.with_guesses(), retriever, gallery, attribution)
+        console = Console(soft_wrap=True, highlight=False)
+        numbers = [len(places) for places in guesses.places()]
+        console.print(
+            f"{file}: {written:,} lists; {sum(numbers):,} of {generator.samples * len(numbers):,} answers name a place"
+        )
+        if written < len(numbers):
+            console.print(f"{len(numbers) - written:,} photos have no candidate, and are left out")
+
+
+def _lists(data: GeoDataModule, split: str) -> CandidateTable | None:
+    """Return the candidates that the data have, those of a file uncut; None if there are none.
+
+    Raises:
+        GeorankerError: there is no such split, or the file holds those of other photos.
+    """
+    from georanker.candidates import CandidatesFile
+
+    if data.candidates is None:
+        return data.own_lists(split)
+    found = CandidatesFile(data.candidates / f"{split}.parquet", data.photo_source, data.gallery_source)
+    data.check_retrieved(split, found)
+    return found
