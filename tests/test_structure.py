@@ -29,6 +29,7 @@ SEES: dict[str, set[str]] = {
     "checks": {"data"},
     "data": {"stores"},
     "retrievers": {"encoders"},
+    "generators": {"vlm"},
     "prompts": set(),
     "heads": set(),
     "vlm": {"prompts", "heads"},
@@ -38,7 +39,17 @@ SEES: dict[str, set[str]] = {
     "training_lists": {"data", "retrievers", "stores"},
     "precision": set(),
     "callbacks": {"data", "report"},
-    "verbs": {"checks", "data", "localizing", "metrics", "report", "retrievers", "stores", "training_lists"},
+    "verbs": {
+        "checks",
+        "data",
+        "generators",
+        "localizing",
+        "metrics",
+        "report",
+        "retrievers",
+        "stores",
+        "training_lists",
+    },
 }
 GROUND = {"types", "geodesy", "files", "job_folder", "parts", "weights", "discovery", "recorded", "hub"}
 BEYOND: dict[str, set[str]] = {
@@ -47,11 +58,12 @@ BEYOND: dict[str, set[str]] = {
     "checks": {"candidate_table", "exif", "gazetteer"},
     "data": {"candidate_table", "candidates", "exif", "georanking"},
     "retrievers": {"hparams", "looks", "pretrained", "schedules"},
+    "generators": {"candidate_table"},
     "report": {"answers", "gazetteer"},
     "localizing": {"answers", "exif", "gazetteer", "pretrained"},
     "training_lists": {"candidates", "gazetteer", "georanking"},
     "callbacks": {"answers", "candidate_table", "ranker"},
-    "verbs": {"candidates", "checkpoint", "cli", "config_files", "gazetteer", "localizer", "stages"},
+    "verbs": {"candidate_table", "candidates", "checkpoint", "cli", "config_files", "gazetteer", "localizer", "stages"},
 }
 
 

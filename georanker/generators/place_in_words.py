@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 from georanker.types import LIMITS, Place
 
-_NUMBER = r"([-+\u2212]?\d{1,3}(?:\.\d+)?)(?![\d.]*\d)"  # one that goes on, such as 1234, is no number of degrees
-_DEGREES = rf"{_NUMBER}\s*(?:°|º|degrees?)?"
-_SAID = r"[\"'*]*(?:\s*(?:[:=~≈]|is|of|about|approximately))*\s*[\"'*]*\s*"
-_LATITUDE = re.compile(rf"\blat(?:itude)?\b{_SAID}{_DEGREES}\s*([NS]\b)?", re.IGNORECASE)
-_LONGITUDE = re.compile(rf"\b(?:long?(?:itude)?|lng)\b{_SAID}{_DEGREES}\s*([EW]\b)?", re.IGNORECASE)
-_COMPASS = re.compile(rf"{_DEGREES}\s*([NS])\b\s*[,;/ ]\s*{_DEGREES}\s*([EW])\b", re.IGNORECASE)
-_PAIR = re.compile(rf"(?<![\d.]){_NUMBER}\s*°?\s*[,;]\s*{_NUMBER}")
+# Each form can be matched in one way only, and each gap has an end, so that no answer takes long to read.
+_NUMBER = r"(?<![\d.])([-+\u2212]?\d{1,3}(?:\.\d{1,20})?)(?!\.?\d)"  # 1234 and 1.2.3 are no degrees
+_GAP = r"\s{0,3}"
+_DEGREES = rf"{_NUMBER}{_GAP}(?:°|º|degrees?)?"
+_SAID = r"[\s\"'*:=~≈]{0,20}(?:(?:is|of|about|approximately)[\s\"'*:=~≈]{0,20}){0,3}"
+_LATITUDE = re.compile(rf"\blat(?:itude)?\b{_SAID}{_DEGREES}{_GAP}([NS]\b)?", re.IGNORECASE)
+_LONGITUDE = re.compile(rf"\b(?:long?(?:itude)?|lng)\b{_SAID}{_DEGREES}{_GAP}([EW]\b)?", re.IGNORECASE)
+_COMPASS = re.compile(rf"{_DEGREES}{_GAP}([NS])\b{_GAP}[,;/ ]{_GAP}{_DEGREES}{_GAP}([EW])\b", re.IGNORECASE)
+_PAIR = re.compile(rf"{_NUMBER}{_GAP}°?{_GAP}[,;]{_GAP}{_NUMBER}")
 
 
 def place_in_words(answer: str) -> Place | None:
