@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from georanker.backbones.vlm import VLMBackbone
+from georanker.prompts.base import Prompt
 from georanker.types import CandidateList
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -40,24 +41,19 @@ def main() -> None:
         model = arguments.model or str(world.make_model(folder / "model", arguments.shape, arguments.device))
         photos = world.make_photos(folder / "photos", arguments.queries * (1 + arguments.candidates))
         lists = world.make_lists(photos, arguments.queries, arguments.candidates)
+        backbone = VLMBackbone(
+            model,
+            dtype=arguments.dtype,
+            reencode_jpeg=world.JPEG_QUALITY,
+            tokens_at_once=1 << 20,
+            feature_cache=folder / "features",
+        )
+        backbone.eval().to(arguments.device)
         for prompt_name, prompt in world.prompts().items():
-            made: dict[str, VLMBackbone] = {}
-            for way, cache in (("ours", None), ("ours, photos cached", folder / "features")):
-                made[way] = VLMBackbone(
-                    model,
-                    prompt=prompt,
-                    dtype=arguments.dtype,
-                    reencode_jpeg=world.JPEG_QUALITY,
-                    tokens_at_once=1 << 20,
-                    feature_cache=cache,
-                )
-                made[way].eval().to(arguments.device)
-                made[way].load_state_dict(made["ours"].state_dict())
-            measured = measure(made, lists, arguments.rounds)
-            for way, row in measured.items():
+            for way, row in measure(backbone, prompt, lists, arguments.rounds).items():
                 rows[f"{prompt_name}: {way}"] = row
-            tokens[prompt_name] = world.lengths(made["ours"], lists)
-    shape = world.shape(made["ours"])
+            tokens[prompt_name] = world.lengths(world.our_collator(backbone, prompt), lists)
+    shape = world.shape(backbone)
     title = f"{arguments.candidates} candidates, {shape['million_parameters']:,} M parameters"
     world.report("vlm_scoring", rows, title, arguments, {"shape": shape, "tokens": tokens})
     for prompt_name, counted in tokens.items():
@@ -66,18 +62,18 @@ def main() -> None:
 
 @torch.no_grad()
 def measure(
-    made: dict[str, VLMBackbone], lists: list[CandidateList], rounds: int
+    backbone: VLMBackbone, prompt: Prompt, lists: list[CandidateList], rounds: int
 ) -> dict[str, dict[str, world.Figure]]:
     """Score the lists in each way, in turns, and return what it took."""
-    plain = made["ours"]
-    read = functools.partial(world.public_inputs, plain, plain.prompt)
+    read = functools.partial(world.public_inputs, backbone, prompt)
+    score, public = (functools.partial(way, backbone) for way in (world.our_scores, world.public_scores))
+    ours, cached = (world.our_collator(backbone, prompt, cached=each) for each in (False, True))
     ways = {
-        "public way": world.Way(read, functools.partial(world.public_scores, plain)),
-        "public way without its logits": world.Way(read, functools.partial(world.public_scores, plain, logits=False)),
+        "public way": world.Way(read, public),
+        "public way without its logits": world.Way(read, functools.partial(public, logits=False)),
+        "ours": world.Way(lambda found: ours([found]), score),
+        "ours, photos cached": world.Way(lambda found: cached([found]), score),
     }
-    for way, backbone in made.items():
-        ours = functools.partial(world.our_inputs, backbone), functools.partial(world.our_scores, backbone)
-        ways[way] = world.Way(*ours)
     return world.compare(ways, lists, rounds)
 
 

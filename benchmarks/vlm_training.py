@@ -21,6 +21,7 @@ from torch import Tensor
 
 from georanker.backbones.vlm import VLMBackbone
 from georanker.losses.multi_order_distance import MultiOrderDistance
+from georanker.prompts.base import Prompt
 from georanker.types import CandidateList
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -48,24 +49,23 @@ def main() -> None:
         model = arguments.model or str(world.make_model(folder / "model", arguments.shape, arguments.device))
         photos = world.make_photos(folder / "photos", arguments.queries * (1 + arguments.candidates))
         lists = world.make_lists(photos, arguments.queries, arguments.candidates)
+        backbone = VLMBackbone(
+            model,
+            lora=lora,
+            dtype=arguments.dtype,
+            reencode_jpeg=world.JPEG_QUALITY,
+            reencode_query_jpeg=world.JPEG_QUALITY,
+            tokens_at_once=1 << 20,
+        )
+        backbone.train().to(arguments.device)
+        torch.manual_seed(0)
+        for weight in backbone.parameters():
+            if weight.requires_grad:
+                torch.nn.init.normal_(weight, std=0.02)  # a fresh adapter is zero, and so are half its gradients
         for prompt_name, prompt in world.prompts().items():
-            backbone = VLMBackbone(
-                model,
-                prompt=prompt,
-                lora=lora,
-                dtype=arguments.dtype,
-                reencode_jpeg=world.JPEG_QUALITY,
-                reencode_query_jpeg=world.JPEG_QUALITY,
-                tokens_at_once=1 << 20,
-            )
-            backbone.train().to(arguments.device)
-            torch.manual_seed(0)
-            for weight in backbone.parameters():
-                if weight.requires_grad:
-                    torch.nn.init.normal_(weight, std=0.02)  # a fresh adapter is zero, and so are half its gradients
-            for way, row in measure(backbone, lists, arguments.rounds).items():
+            for way, row in measure(backbone, prompt, lists, arguments.rounds).items():
                 rows[f"{prompt_name}: {way}"] = row
-            tokens[prompt_name] = world.lengths(backbone, lists)
+            tokens[prompt_name] = world.lengths(world.our_collator(backbone, prompt), lists)
     shape = world.shape(backbone)
     title = f"a training step of {arguments.candidates} candidates, {shape['million_parameters']:,} M parameters"
     world.report("vlm_training", rows, title, arguments, {"shape": shape, "tokens": tokens})
@@ -73,7 +73,9 @@ def main() -> None:
         print(f"{prompt_name}: {counted}")
 
 
-def measure(backbone: VLMBackbone, lists: list[CandidateList], rounds: int) -> dict[str, dict[str, world.Figure]]:
+def measure(
+    backbone: VLMBackbone, prompt: Prompt, lists: list[CandidateList], rounds: int
+) -> dict[str, dict[str, world.Figure]]:
     """Make the gradients of each list in both ways, in turns, and return what it took."""
     loss = MultiOrderDistance(first_order_weight=0.7, top=1)
 
@@ -86,10 +88,11 @@ def measure(backbone: VLMBackbone, lists: list[CandidateList], rounds: int) -> d
         parts = [weight.grad.flatten() for weight in backbone.parameters() if weight.grad is not None]
         return torch.cat(parts).cpu()
 
-    public = functools.partial(world.public_inputs, backbone, backbone.prompt, query_jpeg=True)
+    public = functools.partial(world.public_inputs, backbone, prompt, query_jpeg=True)
+    collator = world.our_collator(backbone, prompt)
     ways = {
         "public way": world.Way(public, functools.partial(step, world.public_scores)),
-        "ours": world.Way(functools.partial(world.our_inputs, backbone), functools.partial(step, world.our_scores)),
+        "ours": world.Way(lambda found: collator([found]), functools.partial(step, world.our_scores)),
     }
     return world.compare(ways, lists, rounds, relative=True)
 

@@ -9,7 +9,7 @@ import statistics
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from georanker.backbones.vlm import VLMBackbone
+from georanker.backbones.vlm_collator import VLMCollator
 from georanker.files import write_json
 from georanker.prompts.base import Prompt
 from georanker.prompts.template_prompt import TemplatePrompt
@@ -196,9 +197,10 @@ def public_scores(backbone: VLMBackbone, inputs: Mapping[str, Tensor], logits: b
     return scores
 
 
-def our_inputs(backbone: VLMBackbone, found: CandidateList) -> RankingBatch:
-    """Read the prompts of a list as ours does."""
-    return backbone.collator([found])
+def our_collator(backbone: VLMBackbone, prompt: Prompt, cached: bool = True) -> VLMCollator:
+    """Return what reads the prompts of lists as ours does, with or without the backbone's cache of features."""
+    reader = backbone.reader if cached else replace(backbone.reader, store=None)
+    return VLMCollator(reader, prompt, backbone.unread.context, backbone.reencode_jpeg, backbone.reencode_query_jpeg)
 
 
 def our_scores(backbone: VLMBackbone, batch: RankingBatch) -> Tensor:
@@ -230,14 +232,14 @@ def peak_bytes(work: Callable[[], object]) -> int:
     return peak
 
 
-def lengths(backbone: VLMBackbone, lists: Sequence[CandidateList]) -> dict[str, int]:
+def lengths(collator: VLMCollator, lists: Sequence[CandidateList]) -> dict[str, int]:
     """Return how many tokens the public way and ours read, and how many photos they look at."""
     from georanker.vlm.language import Prompts
     from georanker.vlm.shared import shared_tokens
 
     public = ours = 0
     for found in lists:
-        inputs = backbone.collator([found]).inputs
+        inputs = collator([found]).inputs
         prompts = Prompts(inputs["ids"][0], inputs["rows"][0], inputs["lengths"][0])
         shared = shared_tokens(prompts, slice(0, len(prompts)))
         public += int(prompts.lengths.sum())
