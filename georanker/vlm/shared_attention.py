@@ -74,6 +74,9 @@ def shared_attention(
     layout = georanker_layout
     layout.layers += 1
     trims = layout.layers == layout.last_layer
+    if torch.is_autocast_enabled(query.device.type):  # which casts for PyTorch's own attention only
+        narrow = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(narrow), key.to(narrow), value.to(narrow)
     kernel = None if trims or dropout or not layout.is_causal(sliding_window) else kernel_for(query, key, value)
     if kernel is not None:
         return attend_and_join(query[0], key[0], value[0], layout.parts(), scaling, kernel)[None], None
