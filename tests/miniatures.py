@@ -144,12 +144,14 @@ def write_miniatures(root: Path, seed: int = 0) -> Miniatures:
         yfcc4k_rows=_npy(root / "yfcc4k/I.npy", four_rows),
         yfcc4k_photos=_zip(root / "yfcc4k/yfcc4k.zip", {f"yfcc4k/{shot.id}": shot for shot in four}),
         im2gps=_csv(root / "im2gps/im2gps_places365.csv", map(_places365, two)),
-        im2gps_photos=_zip(root / "im2gps/gps_query_imgs.zip", {shot.id: shot for shot in two}),
+        im2gps_photos=_zip(
+            root / "im2gps/gps_query_imgs.zip", {f"Rome_{n:05d}_{shot.id}": shot for n, shot in enumerate(two)}
+        ),
         yfcc26k=_csv(root / "yfcc26k/yfcc25600_places365.csv", map(_places365, many)),
         yfcc26k_photos=_folder(root / "yfcc26k/yfcc25600", many),
         mp16_filtered=_csv(root / "mp16-pro/MP16_Pro_filtered.csv", map(_mp16, gallery)),
         mp16_places365=_csv(root / "mp16-pro/MP16_Pro_places365.csv", map(_places365, gallery), map(_names, gallery)),
-        mp16_photos=_tar(root / "mp16-pro/mp-16-images.tar", {shot.id.replace("_", "/"): shot for shot in gallery}),
+        mp16_photos=_tar(root / "mp16-pro/mp-16-images.tar", {f"./images/{shot.id}": shot for shot in gallery}),
         osv5m=root / "osv5m",
     )
     for split, taken in street.items():

@@ -17,9 +17,10 @@ class MP16Pro(GeoTable):
     MP-16 (Larson et al., 2017, of YFCC100M) with names from geocoding, made for G3 (arXiv 2405.14702):
     `MP16_Pro_filtered.csv` and `mp-16-images.tar` (huggingface.co/datasets/Jia-py/MP16-Pro). The `tar_index.pkl` beside
     it is a pickle, which can run code: it is not read, an index of our own is made of the archive. `I.npy` counts the
-    rows of `MP16_Pro_filtered.csv`, not those of `MP16_Pro_places365.csv`. Ids have `_` where the archive may have `/`;
-    both are found. The photos have the Creative Commons licences that their authors chose; none is stated for the
-    table.
+    rows of `MP16_Pro_filtered.csv`, not those of `MP16_Pro_places365.csv`. The archive comes in 19 pieces of a bytewise
+    cut, 370 GB together, which are to be put one behind the other; its members are named `./images/ab_cd_1234.jpg`, of
+    which an id is the last part. The photos have the Creative Commons licences that their authors chose; none is stated
+    for the table.
 
     There is no split val: train a retriever with `--trainer.limit_val_batches 0`. The table is kept as columns, about
     100 bytes a row; a photo is made when it is asked for. A spawned worker of a loader gets a copy of them.

@@ -14,6 +14,7 @@ from PIL import Image
 
 from georanker.stores.base import PhotoStore
 from georanker.stores.folder_store import FolderStore
+from georanker.stores.prefixed_names import PrefixedNames
 from georanker.stores.tar_store import TarStore
 from georanker.stores.zip_store import ZipStore
 
@@ -70,4 +71,5 @@ def stores(path: Path, members: Members) -> list[PhotoStore]:
     zips = [
         zipped(path / f"{n}.zip", half, method) for n, (half, method) in enumerate(zip(halves, (0, 8), strict=True))
     ]
-    return [FolderStore(folder(path / "folder", members)), TarStore(tar(path / "a.tar", members)), ZipStore(zips)]
+    plain, tarred = FolderStore(folder(path / "folder", members)), TarStore(tar(path / "a.tar", members))
+    return [plain, tarred, ZipStore(zips), PrefixedNames(tarred)]
