@@ -106,7 +106,7 @@ class CandidatesFile(CandidateTable):
             version = None
         if version != FORMAT_VERSION or not table.schema.equals(SCHEMA):
             raise GeorankerError(f"candidates file {path}: another format version; write it again")
-        self.retriever = str(retriever)
+        self.retriever, self.attribution = str(retriever), str(head.get("attribution", ""))
         gallery = os.path.normpath(path.parent / found) if found else ""
         _check_gallery(path, gallery, self.retriever, head.get("contents"))
         super().__init__(table, f"candidates file {path}", photo_source, gallery_source, gallery)

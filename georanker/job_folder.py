@@ -12,6 +12,7 @@ from pathlib import Path
 from georanker.files import write_json
 from georanker.types import GeorankerError
 
+_ALONE = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
 OTHERWISE = "delete it to start anew, or name another --out"
 
 
@@ -27,14 +28,17 @@ class JobFolder:
     def __init__(self, folder: Path, origin: Mapping[str, object], otherwise: str = OTHERWISE) -> None:
         self.folder, self.origin, self.otherwise = folder, dict(origin), otherwise
 
-    def claim(self) -> None:
+    def claim(self, begun: bool = False) -> None:
         """Make the folder, or take it over.
 
+        Args:
+            begun: whether a job of another origin is refused, too, that has no file yet.
+
         Raises:
-            GeorankerError: it holds files of another origin.
+            GeorankerError: it holds files of another origin, or cannot be written.
         """
         found = read_json(self.folder / "origin.json")
-        if found != self.origin and any(self.folder.glob("*.parquet")):
+        if found != self.origin and ((begun and found) or any(self.folder.glob("*.parquet"))):
             raise GeorankerError(f"{self.folder}: {differing(found, self.origin)}; {self.otherwise}")
         if found != self.origin or not self.folder.exists():
             write_json(self.folder / "origin.json", self.origin)
@@ -59,7 +63,10 @@ class JobFolder:
             yield False
             return
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the system gives it free when the process ends, however it ends
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # the system gives it free when the process ends, however it ends
+            except OSError as error:
+                raise GeorankerError(f"{self.folder}: its disk has no locks ({error.strerror})") from error
             yield self.is_mine()
 
     def remove(self) -> None:
@@ -81,15 +88,25 @@ def read_json(path: Path) -> dict[str, object]:
     """Return what a file holds by its names; nothing if it cannot be read."""
     try:
         found = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def place_of_process() -> tuple[int, int]:
-    """Return which of how many processes this is, as torchrun says it, and see that each takes a GPU of its own."""
+    """Return which of how many processes this is, as torchrun says it, and see that each takes a GPU of its own.
+
+    Raises:
+        GeorankerError: RANK, WORLD_SIZE and LOCAL_RANK do not fit together.
+    """
     import torch
 
+    told = {name: os.environ.get(name, default) for name, default in _ALONE.items()}
+    numbers = [int(text) if text.isdecimal() else -1 for text in told.values()]
+    rank, processes, local = numbers
+    if min(numbers) < 0 or rank >= processes:
+        given = ", ".join(f"{name}={text}" for name, text in told.items())
+        raise GeorankerError(f"{given} in the environment: RANK counts from 0, up to below WORLD_SIZE")
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        torch.cuda.set_device(local % torch.cuda.device_count())
+    return rank, processes

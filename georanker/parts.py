@@ -88,10 +88,13 @@ class Parts(JobFolder):
                 "processes write to one disk, and run the same command again"
             )
         merged = self.folder / "merged.part"
-        with pq.ParquetWriter(merged, self.schema) as writer:
-            for start in range(0, len(order), _ROWS_A_GROUP):
-                writer.write_table(_gathered(files, order[start : start + _ROWS_A_GROUP]))
-        os.replace(merged, path)
+        try:
+            with pq.ParquetWriter(merged, self.schema) as writer:
+                for start in range(0, len(order), _ROWS_A_GROUP):
+                    writer.write_table(_gathered(files, order[start : start + _ROWS_A_GROUP]))
+            os.replace(merged, path)
+        except OSError as error:
+            raise GeorankerError(f"{path}: cannot be written ({error.strerror or error})") from error
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*.parquet"))

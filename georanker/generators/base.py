@@ -81,7 +81,9 @@ class Generator(Recorded, ABC):
     def fingerprint(self) -> str:
         """Return what tells this generator's answers from another's: a hash of its settings."""
         try:
-            settings: object = specification(self, self.for_speed)
+            settings: object = specification(self, (*self.for_speed, "question"))
         except GeorankerError:  # built in Python, of parts that no YAML can name
             settings = type(self).__qualname__
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        asked = self.question.templates, self.question.similar, self.question.dissimilar
+        told = [settings, asked, self.samples, self.temperature, self.max_tokens, self.longest_side]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

@@ -82,7 +82,7 @@ class ChatGenerator(Generator):
         """Return sampled answers, asking again where a server gives fewer at a time; it takes no seed.
 
         Raises:
-            RefusedError: the server does not take the request.
+            RefusedError: the server does not take the request, or all its answers are empty.
             GeorankerError: the server cannot be reached, wants another key, or answers with something else.
         """
         content = [self._content(piece) for piece in pieces]
@@ -110,34 +110,54 @@ class ChatGenerator(Generator):
         choices = found.get("choices") if isinstance(found, dict) else None
         if not isinstance(choices, list) or not choices:
             raise GeorankerError(f"{self.url}: the server's answer holds no choices, but {json.dumps(found):.200}")
-        texts = [each.get("message", {}).get("content") if isinstance(each, dict) else None for each in choices]
-        return [text if isinstance(text, str) else "" for text in texts]  # a refusal has no content
+        told = [_words(each) for each in choices]
+        if not any(told):
+            raise RefusedError(f"{self.url}: all answers are empty; a model that thinks first needs more max_tokens")
+        return told
 
     def _sent(self, body: bytes) -> object:
         headers = {"Content-Type": "application/json"}
-        key = os.environ.get(self.key_variable)
+        key = os.environ.get(self.key_variable, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise GeorankerError(f"{self.key_variable}: the key has letters that no key has")
         if key:
             headers["Authorization"] = f"Bearer {key}"
         for tried in range(self.retries + 1):
             wait = min(_LONGEST_WAIT, 2.0**tried)
             try:
                 with self._opener.open(urllib.request.Request(self.url, body, headers), timeout=self.timeout) as reply:
-                    return json.load(reply)
+                    return _json(self.url, reply.read())
             except urllib.error.HTTPError as error:
                 fault = f"{error.code} {error.reason}: {_said(error)}"
+                if key:
+                    fault = fault.replace(key, "(the key)")  # a server may repeat it
                 if error.code not in _PASSING:
                     hint = "" if key or error.code not in (401, 403) else f"; {self.key_variable} is not set"
                     kind = RefusedError if error.code in _REFUSED else GeorankerError
                     raise kind(f"{self.url}: {fault}{hint}") from error
                 after = error.headers.get("Retry-After", "")
                 wait = min(_LONGEST_WAIT, float(after)) if after.isdecimal() else wait
-            except ValueError as error:
-                raise GeorankerError(f"{self.url}: the server's answer is not JSON ({error})") from error
             except (OSError, http.client.HTTPException) as error:
                 fault = str(getattr(error, "reason", error)) or type(error).__name__
             if tried < self.retries:
                 time.sleep(wait)
         raise GeorankerError(f"{self.url}: {fault}, {self.retries + 1} times; the same command goes on from here")
+
+
+def _json(url: str, data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise GeorankerError(f"{url}: the server's answer is not JSON ({error})") from error
+
+
+def _words(choice: object) -> str:
+    """Return the text of an answer; "" if there is none, as where a model refuses."""
+    message = choice.get("message") if isinstance(choice, dict) else None
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list):  # of pieces, as some servers answer
+        content = "".join(str(piece.get("text", "")) for piece in content if isinstance(piece, dict))
+    return content if isinstance(content, str) else ""
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):

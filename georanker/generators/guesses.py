@@ -6,7 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -32,6 +32,9 @@ _AT_ONCE = 16
 class Guesses:
     """Asks about each photo once, and keeps the answers as they are, since they are dear.
 
+    A photo that the model refuses has no answers; one that cannot be read has null, and is asked about again by the
+    next run.
+
     Args:
         generator: answers.
         photos: that are asked about.
@@ -45,68 +48,99 @@ class Guesses:
     def __init__(self, generator: Generator, photos: Sequence[Photo], lists: CandidateTable | None, file: Path) -> None:
         self.generator, self.photos, self.lists, self.file = generator, photos, lists, file
         self.ids = [photo.id for photo in photos] if lists is None else lists.photo_ids
-        if len(set(self.ids)) < len(self.ids):
-            double = next(each for at, each in enumerate(self.ids) if each in self.ids[:at])
-            raise GeorankerError(f"photo {double} is there twice; answers are told apart by the photo's id")
-        asked = hashlib.sha256("\0".join(self.ids).encode())
-        if lists is not None and generator.question.tells_places:
-            asked.update(lists.fingerprint().encode())
+        seen: dict[str, int] = {}
+        for row, photo_id in enumerate(self.ids):
+            if seen.setdefault(photo_id, row) != row:
+                where = "the data" if lists is None else lists.origin
+                both = f"rows {seen[photo_id]} and {row}"
+                raise GeorankerError(f"{where}: photo {photo_id} stands in {both}; answers are told apart by its id")
         self.origin = {
             "format": FORMAT_VERSION,
             "generator": generator.fingerprint(),
-            "photos": asked.hexdigest()[:16],
+            "photos": _hashed(self.ids),
+            "candidates": _hashed(self._told()) if generator.question.tells_places else "",
         }
-        told = _SCHEMA.with_metadata({_ORIGIN: json.dumps(self.origin).encode()})
-        self.parts = Parts(file.with_suffix(".parts"), told, self.origin)
+        schema = _SCHEMA.with_metadata({_ORIGIN: json.dumps(self.origin).encode()})
+        self.parts = Parts(file.with_suffix(".parts"), schema, self.origin)
 
     def ask(self, rank: int, processes: int, console: Console) -> bool:
         """Ask about what is left of one process's share; the process that ends last puts all answers into the file.
-
-        Returns:
-            Whether this is that process; where the file was there before, whether it is the first.
 
         Args:
             rank: of this process.
             processes: how many there are.
             console: for the progress.
 
+        Returns:
+            Whether this is that process; where the file was there before, whether it is the first.
+
         Raises:
             GeorankerError: the file holds answers of another generator or about other photos, or none can be had.
         """
-        if self.file.exists():
-            found = self._found_origin()
-            if found != self.origin:
-                raise GeorankerError(f"{self.file}: is there and {differing(found, self.origin)}; {OTHERWISE}")
-            self.parts.remove()
+        if self.file.exists() and not (rank == 0 and self._reopened()):
             return rank == 0
         done = self.parts.begin()
+        if self.file.exists():  # another process has just made it
+            self.parts.remove()
+            return False
         mine = [row for row in range(rank, len(self.ids), processes) if self.ids[row] not in done]
         size = max(_AT_ONCE, 2 * self.generator.at_once)
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=console) as bar, ThreadPoolExecutor(self.generator.at_once) as pool:
             task = bar.add_task("Guessing", total=len(mine))
+            answered = bool(done)
             for start in range(0, len(mine), size):
-                self._ask_some(mine[start : start + size], pool, bar, task)
-        return self._merged(console)
+                answered |= self._ask_some(mine[start : start + size], pool, bar, task, answered)
+        return self._merged(Console(soft_wrap=True, highlight=False))
 
-    def _ask_some(self, rows: Sequence[int], pool: ThreadPoolExecutor, bar: Progress, task: TaskID) -> None:
-        """Ask about some photos, and write the answers down, also those that come before an error."""
-        kept: list[dict[str, object]] = []
-        refused: list[RefusedError] = []
+    def _reopened(self) -> bool:
+        """Let photos that could not be read be asked about again; returns whether there are any."""
+        found = self._found_origin()
+        if found != self.origin:
+            raise GeorankerError(f"{self.file}: is there and {differing(found, self.origin)}; {OTHERWISE}")
+        with pq.ParquetFile(self.file) as file:
+            if not sum(batch["answers"].null_count for batch in file.iter_batches(columns=["answers"])):
+                if self.parts.is_mine():
+                    self.parts.remove()
+                return False
+            self.parts.begin()
+            for batch in file.iter_batches(1024):
+                self.parts.add([row for row in batch.to_pylist() if row["answers"] is not None])
+        self.file.unlink()
+        return True
+
+    def _ask_some(
+        self, rows: Sequence[int], pool: ThreadPoolExecutor, bar: Progress, task: TaskID, answered: bool
+    ) -> bool:
+        """Ask about some photos, and write the answers down, also those that are there when an error comes.
+
+        Returns:
+            Whether there was an answer.
+
+        Raises:
+            GeorankerError: the model does not answer; or nothing was answered before, and nothing is now.
+        """
+        asked = {row: pool.submit(self._answers, row) for row in rows}
         try:
-            for row, found in zip(rows, pool.map(self._answers, rows), strict=True):
-                if isinstance(found, RefusedError):
-                    refused.append(found)
-                if isinstance(found, GeorankerError):
-                    bar.console.print(f"no guess: {found}", soft_wrap=True, markup=False, highlight=False)
-                kept.append({"photo_id": self.ids[row], "answers": found if isinstance(found, list) else []})
+            for future in asked.values():
+                future.result()
                 bar.advance(task)
-            if len(refused) == len(rows):
-                kept = []
-                raise refused[0]
         finally:
-            if kept:
-                self.parts.add(kept)
+            for future in asked.values():
+                future.cancel()
+            found = {row: future.result() for row, future in asked.items() if _is_done(future)}
+            faults = {row: each for row, each in found.items() if isinstance(each, GeorankerError)}
+            if answered or len(faults) < len(found):
+                self.parts.add([self._row(row, each) for row, each in found.items()])
+                for fault in faults.values():
+                    bar.console.print(f"no guess: {fault}", soft_wrap=True, markup=False, highlight=False)
+        if faults and not answered and len(faults) == len(rows):
+            raise next(iter(faults.values()))
+        return len(faults) < len(rows)
+
+    def _row(self, row: int, found: list[str] | GeorankerError) -> dict[str, object]:
+        refused: list[str] | None = [] if isinstance(found, RefusedError) else None
+        return {"photo_id": self.ids[row], "answers": refused if isinstance(found, GeorankerError) else found}
 
     def _merged(self, console: Console) -> bool:
         with self.parts.alone() as there:
@@ -117,7 +151,7 @@ class Guesses:
                 self.parts.merge(self.file, self.ids)
                 self.parts.remove()
         if left:
-            console.print(f"{left:,} of {len(self.ids):,} photos are left to other processes", soft_wrap=True)
+            console.print(f"{left:,} of {len(self.ids):,} photos are left to other processes")
         return not left
 
     def with_guesses(self) -> Iterator[CandidateList]:
@@ -125,7 +159,8 @@ class Guesses:
 
         A photo with neither is passed over.
         """
-        for row, places in enumerate(self.places()):
+        for row, answers in enumerate(self.answers()):
+            places = [place for place in map(place_in_words, answers) if place is not None]
             found = None if self.lists is None else self.lists[row]
             retrieved = tuple(each for each in found.candidates if each.source != "generated") if found else ()
             below = min((each.score for each in retrieved), default=0.0)  # retrieved places win where scores are equal
@@ -135,17 +170,30 @@ class Guesses:
             elif guessed:
                 yield CandidateList(self.photos[row], guessed)
 
-    def places(self) -> Iterator[list[Place]]:
-        """Yield the places that the answers to each photo name."""
+    def answers(self) -> Iterator[list[str]]:
+        """Yield the answers to each photo."""
         with pq.ParquetFile(self.file) as file:
             batches = file.iter_batches(1024, columns=["answers"])
             for told in chain.from_iterable(batch["answers"].to_pylist() for batch in batches):
-                yield [place for place in map(place_in_words, told) if place is not None]
+                yield told or []
+
+    def places(self) -> Iterator[Place | None]:
+        """Yield what each answer to any photo names."""
+        return map(place_in_words, chain.from_iterable(self.answers()))
+
+    def _photo(self, row: int) -> tuple[Photo, CandidateList | None]:
+        found = None if self.lists is None else self.lists[row]
+        return (self.photos[row] if found is None else found.photo), found
+
+    def _told(self) -> Iterator[str]:
+        """Yield the texts of all questions."""
+        for row in range(len(self.ids)):
+            for part in self.generator.question.asked(*self._photo(row)):
+                yield part if isinstance(part, str) else ""
 
     def _answers(self, row: int) -> list[str] | GeorankerError:
         """Return the answers about a photo, or why there are none; what concerns all photos is raised."""
-        found = None if self.lists is None else self.lists[row]
-        photo = self.photos[row] if found is None else found.photo
+        photo, found = self._photo(row)
         try:
             image = self.generator.reduced(photo.load())
         except GeorankerError as error:
@@ -161,3 +209,14 @@ class Guesses:
             return json.loads((pq.read_schema(self.file).metadata or {})[_ORIGIN])
         except (OSError, ValueError, KeyError, pa.ArrowException):
             return None
+
+
+def _is_done(future: Future[list[str] | GeorankerError]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _hashed(texts: Sequence[str] | Iterator[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(f"{len(text)} {text}\n".encode())
+    return digest.hexdigest()[:16]

@@ -3,53 +3,122 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from georanker.types import LIMITS, Place
 
-# Each form can be matched in one way only, and each gap has an end, so that no answer takes long to read.
-_NUMBER = r"(?<![\d.])([-+\u2212]?\d{1,3}(?:\.\d{1,20})?)(?!\.?\d)"  # 1234 and 1.2.3 are no degrees
-_GAP = r"\s{0,3}"
-_DEGREES = rf"{_NUMBER}{_GAP}(?:°|º|degrees?)?"
-_SAID = r"[\s\"'*:=~≈]{0,20}(?:(?:is|of|about|approximately)[\s\"'*:=~≈]{0,20}){0,3}"
-_LATITUDE = re.compile(rf"\blat(?:itude)?\b{_SAID}{_DEGREES}{_GAP}([NS]\b)?", re.IGNORECASE)
-_LONGITUDE = re.compile(rf"\b(?:long?(?:itude)?|lng)\b{_SAID}{_DEGREES}{_GAP}([EW]\b)?", re.IGNORECASE)
-_COMPASS = re.compile(rf"{_DEGREES}{_GAP}([NS])\b{_GAP}[,;/ ]{_GAP}{_DEGREES}{_GAP}([EW])\b", re.IGNORECASE)
-_PAIR = re.compile(rf"{_NUMBER}{_GAP}°?{_GAP}[,;]{_GAP}{_NUMBER}")
+_DIGITS = r"\d{1,3}(?:\.\d{1,20}|(?!,\d))"
+_MARKS = str.maketrans({"\u2212": "-", "\u2013": "-", "º": "°", "′": "'", "’": "'", "″": '"', "”": '"', "*": " "})
+# What stands before or after a number that is part of something else: 1234, 1.2.3, 1e5, 48,8566, 40-45, $5, 80 %, 3 km.
+# Each gap has an end, so that no answer takes long to read.
+_ANGLE = re.compile(
+    rf"""(?<![\w.$€£\-+]) (?: (?P<before>(?i:north|south|east|west)|[NSEW])\b\.?:?\s{{0,2}} | (?P<tight>[NSEW])(?=\d) )?
+    (?P<sign>[-+]?) (?P<degrees>{_DIGITS}) (?![\d%€]|\.\d|[eE][-+]?\d|\s{{0,2}}[-/]\s{{0,2}}\d|\s{{0,2}}(?:%|km|mi|m)\b)
+    (?: \s{{0,2}} (?:°|degrees?\b|deg\b)
+        (?: \s{{0,2}} (?P<minutes>{_DIGITS}) \s{{0,2}} (?:'(?!')|min(?:utes)?\b) )?
+        (?: \s{{0,2}} (?P<seconds>{_DIGITS}) \s{{0,2}} (?:"|''|sec(?:onds)?\b) )?
+        (?! \s{{0,2}} \d )
+    )? (?(before)|(?(tight)|(?: \s{{0,2}} (?P<after>(?i:north|south|east|west)\b | [NSEW]\b) )?))""",
+    re.VERBOSE,
+)
+_LABEL = re.compile(r"\b(lat|lon|lng)(?:g|itude|gitude)?\b", re.IGNORECASE)
+_CLOSING = re.compile(r"</\w{1,20}>")
+_LATITUDE, _LONGITUDE = 0, 1
+_FAR = 60  # letters between the two numbers of a place, or between a number and its name
 
 
 def place_in_words(answer: str) -> Place | None:
-    """Return the place that an answer ends with; None if it names none.
+    """Return the place that an answer ends with; None if it names none, or one cannot be sure of it.
 
-    Numbers that are named latitude and longitude come first, then numbers with N or S and E or W, then a pair of which
-    one has decimals. What is not on the Earth is no place, and neither is (0, 0): models say so where they do not know.
+    Numbers count that are named latitude and longitude, or have N or S and E or W, in decimals or in minutes and
+    seconds; then pairs of decimal numbers. What is not on the Earth is no place, and neither is (0, 0): models say so
+    where they do not know.
 
     >>> place_in_words('{"latitude": -13.16, "longitude": -72.54}')
     Place(latitude=-13.16, longitude=-72.54, city='', state='', country='', continent='')
-    >>> place_in_words("Perhaps 48.86° N, 2.35° W.").longitude
-    -2.35
+    >>> place_in_words("Perhaps 48°51'36\\"N, 2.35° W.").latitude
+    48.86
     >>> place_in_words("I cannot tell.") is None
     True
     """
-    for found in _pairs(answer):
-        if found != (0.0, 0.0) and all(abs(each) <= limit for each, limit in zip(found, LIMITS.values(), strict=True)):
-            return Place(*found)
+    answer = _CLOSING.sub(" ", answer.translate(_MARKS))
+    angles = list(_angles(answer))
+    for latitude, longitude in reversed(list(_named(angles))):
+        found = _place((latitude, longitude))
+        if found is not None:
+            return found
+    pairs = [
+        (first, second)
+        for first, second in pairwise(angles)
+        if first.axis is second.axis is None
+        and first.decimals
+        and second.decimals
+        and re.fullmatch(r"\s{0,3}[,;]\s{0,3}", answer[first.end : second.start])
+    ]
+    # Others may be how sure a model is: 0.7, 0.8.
+    for pair in reversed([each for each in pairs if min(angle.decimals for angle in each) > 1] or pairs):
+        found = _place(pair[::-1] if pair[0].swapped else pair)
+        if found is not None:
+            return found
     return None
 
 
-def _pairs(answer: str) -> Iterator[tuple[float, float]]:
-    """Yield latitudes and longitudes, the most certain first, of the same form the last first."""
-    for latitude, longitude in zip(
-        reversed(_LATITUDE.findall(answer)), reversed(_LONGITUDE.findall(answer)), strict=False
-    ):
-        yield _number(*latitude), _number(*longitude)
-    for north, side, east, other in reversed(_COMPASS.findall(answer)):
-        yield _number(north, side), _number(east, other)
-    for north, east in reversed(_PAIR.findall(answer)):
-        if "." in north or "." in east:
-            yield _number(north), _number(east)
+@dataclass(frozen=True)
+class _Angle:
+    """A number of degrees in a text."""
+
+    start: int
+    end: int
+    value: float
+    axis: int | None
+    """Whether it is a latitude or a longitude, if the text says so."""
+    decimals: int
+    swapped: bool
+    """Whether the text says before it that the longitude comes first."""
 
 
-def _number(text: str, side: str = "") -> float:
-    number = float(text.replace("\u2212", "-"))
-    return -abs(number) if side.upper() in ("S", "W") else number
+def _angles(answer: str) -> Iterator[_Angle]:
+    """Yield the angles of a text; those left out of which one cannot be sure."""
+    before = 0
+    cut = answer.count("{") > answer.count("}")  # an answer that was cut short may end within a number
+    for found in _ANGLE.finditer(answer):
+        gap, before = answer[max(before, found.start() - _FAR) : found.start()], found.end()
+        sides = {side.upper()[0] for side in found.group("before", "tight", "after") if side}
+        labels = [label.lower() for label in _LABEL.findall(gap)]
+        axes = {_LATITUDE if side in "NS" else _LONGITUDE for side in sides}
+        if len(labels) == 1:
+            axes.add(_LATITUDE if labels[0] == "lat" else _LONGITUDE)
+        sign = found["sign"]
+        if not sign and re.search(r"-\s{1,3}$", gap) and not re.search(r"(?:^|\n)\s{0,3}-\s{1,3}$", gap):
+            sign = "-" if re.search(r":\s{0,3}-\s{1,3}$", gap) and labels else "?"
+        ends = cut and found.end() == len(answer.rstrip())
+        if len(axes) > 1 or len(sides) > 1 or sign == "?" or ends:
+            continue
+        value = float(found["degrees"]) + float(found["minutes"] or 0) / 60 + float(found["seconds"] or 0) / 3600
+        yield _Angle(
+            found.start(),
+            found.end(),
+            -value if sign == "-" or sides & {"S", "W"} else value,
+            axes.pop() if axes else None,
+            len(found["degrees"].partition(".")[2]),
+            len(labels) > 1 and labels[-2] != "lat" and labels[-1] == "lat",
+        )
+
+
+def _named(angles: Sequence[_Angle]) -> Iterator[tuple[_Angle, _Angle]]:
+    """Yield latitudes with longitudes next to them; each angle belongs to one place."""
+    taken: _Angle | None = None
+    for first, second in pairwise(angles):
+        if first is taken or second.start - first.end > _FAR:
+            continue
+        if (first.axis, second.axis) in ((_LATITUDE, _LONGITUDE), (_LONGITUDE, _LATITUDE)):
+            taken = second
+            yield (first, second) if first.axis == _LATITUDE else (second, first)
+
+
+def _place(angles: Sequence[_Angle]) -> Place | None:
+    point = angles[0].value, angles[1].value
+    on_earth = all(abs(each) <= limit for each, limit in zip(point, LIMITS.values(), strict=True))
+    return Place(*point) if on_earth and point != (0.0, 0.0) else None

@@ -11,6 +11,8 @@ from PIL import Image
 from georanker.generators.base import Generator, Piece, RefusedError
 from georanker.generators.question import Question
 from georanker.hub import first_line
+from georanker.job_folder import place_of_process
+from georanker.types import GeorankerError
 from georanker.vlm.loading import load_model, load_processor
 
 
@@ -52,6 +54,7 @@ class VLMGenerator(Generator):
         trust_remote_code: bool = False,
     ) -> None:
         super().__init__(question, samples, temperature, max_tokens, longest_side)
+        place_of_process()  # or all processes of a machine would build their models on its first GPU
         self.name = model
         self.model = load_model(model, getattr(torch, dtype), attention, load_in_4bit, trust_remote_code).eval()
         if torch.cuda.is_available() and not load_in_4bit:
@@ -65,6 +68,7 @@ class VLMGenerator(Generator):
 
         Raises:
             RefusedError: the model cannot read the question.
+            GeorankerError: the memory is not enough.
         """
         content = [{"type": "text", "text": piece} if isinstance(piece, str) else {"type": "image"} for piece in pieces]
         images = [piece for piece in pieces if isinstance(piece, Image.Image)]
@@ -81,7 +85,12 @@ class VLMGenerator(Generator):
         devices = [self.model.device] if self.model.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
-            made = self.model.generate(**inputs)
+            try:
+                made = self.model.generate(**inputs)
+            except torch.OutOfMemoryError as error:
+                raise GeorankerError(
+                    f"model {self.name}: {first_line(error)}; set fewer samples or a smaller photo"
+                ) from error
         begun = inputs["input_ids"].shape[1]
         told: list[str] = self.processor.batch_decode(made[:, begun:], skip_special_tokens=True)
         return told

@@ -69,7 +69,8 @@ class ArchiveFile:
     def check(self) -> None:
         """Raise GeorankerError if the archive is not what it was when this object was made."""
         try:
-            found = os.fstat(self._descriptor().number)
+            descriptor = self._descriptor()  # held, or another thread might close it
+            found = os.fstat(descriptor.number)
         except OSError as error:
             raise GeorankerError(f"archive {self.path}: cannot be read ({error.strerror})") from error
         if (found.st_size, found.st_mtime_ns) != self.stamp:

@@ -37,7 +37,7 @@ class Shards(JobFolder):
         Raises:
             GeorankerError: it holds shards of another origin.
         """
-        self.claim()
+        self.claim(begun=True)
         for number in range(len(self)):
             if self.path(number).exists() and not self._is_whole(number):
                 self.path(number).unlink(missing_ok=True)

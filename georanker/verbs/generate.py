@@ -32,7 +32,6 @@ def generate(data: GeoDataModule, generator: Generator, out: Path, splits: Seque
     from rich.console import Console
 
     from georanker.candidates import CandidatesFile, write_candidates
-    from georanker.gazetteer import ATTRIBUTION
     from georanker.generators.guesses import Guesses
     from georanker.job_folder import place_of_process
 
@@ -43,19 +42,17 @@ def generate(data: GeoDataModule, generator: Generator, out: Path, splits: Seque
         guesses = Guesses(generator, photos, lists, out / f"{split}.answers.parquet")
         if not guesses.ask(rank, processes, Console(quiet=rank > 0)):
             continue  # another process writes the file
-        retriever, attribution = "", ""
-        if isinstance(lists, CandidatesFile):
-            retriever, attribution = lists.retriever, ATTRIBUTION
+        told = lists if isinstance(lists, CandidatesFile) else None
         gallery = Path(lists.gallery) if lists is not None and lists.gallery else None
-        file = out / f"{split}.parquet"
-        written = write_candidates(file, guesses.with_guesses(), retriever, gallery, attribution)
+        head = (told.retriever, gallery, told.attribution) if told else ("", gallery, "")
+        written = write_candidates(out / f"{split}.parquet", guesses.with_guesses(), *head)
         console = Console(soft_wrap=True, highlight=False)
-        numbers = [len(places) for places in guesses.places()]
-        console.print(
-            f"{file}: {written:,} lists; {sum(numbers):,} of {generator.samples * len(numbers):,} answers name a place"
-        )
-        if written < len(numbers):
-            console.print(f"{len(numbers) - written:,} photos have no candidate, and are left out")
+        places = list(guesses.places())
+        named = len(places) - places.count(None)
+        console.print(f"{out / split}.parquet: {written:,} lists; {named:,} of {len(places):,} answers name a place")
+        if written < len(guesses.ids):
+            left = len(guesses.ids) - written
+            console.print(f"{left:,} photos have no candidate: figures will be of the {written:,} others")
 
 
 def _lists(data: GeoDataModule, split: str) -> CandidateTable | None:

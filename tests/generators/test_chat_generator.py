@@ -73,6 +73,13 @@ def test_more_answers_and_refusals_within_them() -> None:
         assert asked(server) == ["a", "", "b"]
 
 
+def test_answers_in_pieces() -> None:
+    pieces = [{"type": "text", "text": "1.5, "}, {"type": "text", "text": "2.5"}]
+    choices = [{"message": {"content": pieces}}, {"message": None}, {"message": "?"}, 7]
+    with chat_server(lambda _: (200, {"choices": choices}, {})) as server:
+        assert asked(server, samples=4) == ["1.5, 2.5", "", "", ""]
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_passes_is_tried_again(status: int, waits: list[float]) -> None:
     replies: Iterator[Reply] = iter(
@@ -105,6 +112,7 @@ def test_in_the_end_it_gives_up(waits: list[float]) -> None:
         ((404, {"error": "no such model"}, {}), GeorankerError, "404 Not Found: no such model"),
         ((400, {"error": {"message": "unsafe"}}, {}), RefusedError, "400 Bad Request: unsafe"),
         ((413, b"<html>too large</html>", {}), RefusedError, "413 .*: <html>too large</html>"),
+        (completion(None, ""), RefusedError, "all answers are empty; a model that thinks first needs more max_tokens"),
         ((200, {"choices": []}, {}), GeorankerError, r"holds no choices, but \{\"choices\": \[\]\}"),
         ((200, [1], {}), GeorankerError, r"holds no choices, but \[1\]"),
         ((200, b"<html>", {}), GeorankerError, "answer is not JSON"),
@@ -125,11 +133,32 @@ def test_the_key_goes_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     with chat_server(lambda _: completion("a")) as other:
         for status in (301, 302, 303, 307, 308):
-            reply = (status, {"error": {"message": SECRET[:2]}}, {"Location": f"{other.url}/chat/completions"})
+            reply = (status, {"error": {"message": f"not {SECRET}"}}, {"Location": f"{other.url}/chat/completions"})
             with chat_server(functools.partial(sent, reply)) as server, pytest.raises(GeorankerError) as caught:
                 asked(server)
             assert SECRET not in str(caught.value)
+            assert "not (the key)" in str(caught.value)
     assert not other.seen
+
+
+@pytest.mark.parametrize("key", [f" {SECRET}\n", f"{SECRET}\r\n"])
+def test_a_key_from_a_file_has_an_end_of_line(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with chat_server(lambda _: completion("a", "b", "c")) as server:
+        asked(server)
+    assert server.seen[0][1] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize("key", [f"{SECRET[:5]}\n{SECRET[5:]}", f"“{SECRET}”"])
+def test_what_is_no_key_is_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with (
+        chat_server(lambda _: completion("a")) as server,
+        pytest.raises(GeorankerError, match="OPENAI_API_KEY") as caught,
+    ):
+        asked(server)
+    assert SECRET[5:] not in str(caught.value)
+    assert not server.seen
 
 
 def test_nobody_is_there() -> None:

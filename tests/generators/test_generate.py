@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from PIL import Image
 from georanker.candidates import CandidatesFile
 from georanker.cli import main
 from georanker.data.im2gps3k import IM2GPS3K
+from georanker.parts import Parts
 from tests.conftest import ROOT
 from tests.generators.chat_stand_in import ChatServer, Reply, chat_server, completion
 from tests.miniatures import Miniatures, write_miniatures
@@ -195,12 +197,25 @@ def test_one_photo_that_is_refused(files: Miniatures, tmp_path: Path, capsys: py
     assert all(each.source == "retrieved" for each in found[0].candidates)
 
 
+def test_the_last_photo_that_is_refused(files: Miniatures, tmp_path: Path) -> None:
+    """It is alone in what is left of the job, and does not stop it."""
+
+    def picky(body: dict[str, Any]) -> Reply:
+        return answers(body) if len(server.seen) < 24 else (400, {"error": "unsafe"}, {})
+
+    with chat_server(picky) as server:
+        main(flags(files, server, tmp_path, "--generator.at_once=1"))
+    assert pq.read_table(tmp_path / "test.answers.parquet")["answers"].to_pylist()[-1] == []
+
+
 def test_all_photos_that_are_refused(files: Miniatures, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with chat_server(lambda _: (400, {"error": {"message": "unknown parameter n"}}, {})) as server:
         with pytest.raises(SystemExit):
             main(flags(files, server, tmp_path))
         assert len(server.seen) == 16
-    assert "400 Bad Request: unknown parameter n" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.err.count("400 Bad Request: unknown parameter n") == 1
+    assert "no guess" not in said.out
     assert not list(tmp_path.glob("*.parquet"))
 
 
@@ -227,14 +242,100 @@ def test_photos_without_retrieved_candidates(
         main(["generate", "--data=PhotoFolder", f"--data.root={folder}", *chat, *more])
     said = capsys.readouterr().out
     assert "no guess: photo test/1.jpg: cannot be decoded" in said
-    assert "1 lists; 1 of 6 answers name a place" in said
-    assert "2 photos have no candidate, and are left out" in said
+    assert "1 lists; 1 of 4 answers name a place" in said
+    assert "2 photos have no candidate: figures will be of the 1 others" in said
     (found,) = CandidatesFile(tmp_path / "out/test.parquet")
     assert found.photo.id == "test/0.jpg"
     assert [(each.place.latitude, each.place.longitude) for each in found.candidates] == [(4.5, 5.5)]
 
 
-def test_retrieved_places_are_told(files: Miniatures, tmp_path: Path) -> None:
+def test_photos_that_cannot_be_read_are_asked_about_again(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once they can be: what was answered stays."""
+    monkeypatch.chdir(tmp_path)
+    with chat_server(lambda _: completion("4.5, 5.5")) as server:
+        chat = ["--generator=ChatGenerator", "--generator.model=m", f"--generator.url={server.url}"]
+        command = [
+            "generate",
+            "--data=PhotoFolder",
+            f"--data.root={folder}",
+            *chat,
+            "--generator.samples=1",
+            "--out=out",
+        ]
+        main(command)
+        assert len(server.seen) == 2
+        assert pq.read_table("out/test.answers.parquet")["answers"].to_pylist() == [["4.5, 5.5"], None, ["4.5, 5.5"]]
+        (folder / "test/1.jpg").write_bytes((folder / "test/2.jpg").read_bytes())
+        main(command)
+        assert len(server.seen) == 3
+    assert "3 lists; 3 of 3 answers name a place" in capsys.readouterr().out
+    assert len(CandidatesFile(Path("out/test.parquet"))) == 3
+
+
+def test_no_photo_that_can_be_read(files: Miniatures, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with chat_server(answers) as server:
+        chat = ["--generator=ChatGenerator", "--generator.model=m", f"--generator.url={server.url}"]
+        with pytest.raises(SystemExit):
+            main(["generate", "--data=IM2GPS3K", f"--data.table={files.im2gps3k}", *chat, f"--out={tmp_path}"])
+    assert "no source holds its bytes" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_a_process_that_comes_late(
+    files: Miniatures, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others end between its first look and its second."""
+    begin = Parts.begin
+
+    def late(parts: Parts) -> set[str]:
+        monkeypatch.setattr(Parts, "begin", begin)
+        main(flags(files, server, tmp_path))
+        return begin(parts)
+
+    monkeypatch.setattr(Parts, "begin", late)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with chat_server(answers) as server:
+        main(flags(files, server, tmp_path))
+        assert len(server.seen) == 24
+    same_files(tmp_path, undisturbed)
+
+
+def test_out_may_be_where_the_candidates_are(files: Miniatures, undisturbed: Path, tmp_path: Path) -> None:
+    """They are then replaced by themselves and the guesses."""
+    shutil.copy(undisturbed / "test.parquet", tmp_path / "test.parquet")
+    more = [f"--data.candidates={tmp_path}", "--generator.question.similar=3"]
+    with chat_server(answers) as server:
+        for _ in range(2):
+            main(flags(files, server, tmp_path, *more))
+            assert len(server.seen) == 24
+    first, again = CandidatesFile(undisturbed / "test.parquet")[0], CandidatesFile(tmp_path / "test.parquet")[0]
+    assert [each.place for each in first.candidates][:12] == [each.place for each in again.candidates][:12]
+
+
+def test_vectors_and_the_gallery_go_along(small_run: Path, small_data: list[str], tmp_path: Path) -> None:
+    data = [f"--data={ROOT / 'configs/data/blue_marble_demo.yaml'}", *small_data]
+    with chat_server(lambda body: completion(*["4.5, 5.5"] * body["n"])) as server:
+        chat = ["--generator=ChatGenerator", "--generator.model=m", f"--generator.url={server.url}"]
+        main(["generate", *data, *chat, "--generator.samples=1", f"--out={tmp_path}"])
+    before, after = (CandidatesFile(folder / "test.parquet") for folder in (small_run / "candidates", tmp_path))
+    assert (before.retriever, before.attribution) == (after.retriever, after.attribution)
+    assert Path(after.gallery).samefile(before.gallery)
+    for old, new in zip(before, after, strict=True):
+        assert old.embedding is not None and new.embedding is not None
+        assert np.array_equal(old.embedding, new.embedding)
+        assert [each.gallery_row for each in new.candidates] == [*(e.gallery_row for e in old.candidates), None]
+
+
+def test_out_that_is_a_file(files: Miniatures, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").write_text("")
+    with chat_server(answers) as server, pytest.raises(SystemExit):
+        main(flags(files, server, tmp_path / "out"))
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_retrieved_places_are_told(files: Miniatures, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And answers to a question about other candidates are others."""
     places = ["--generator.question.similar=2", "--generator.question.dissimilar=1"]
     with chat_server(answers) as server:
@@ -243,8 +344,10 @@ def test_retrieved_places_are_told(files: Miniatures, tmp_path: Path) -> None:
         for found, text in zip(IM2GPS3K(files.im2gps3k, files.im2gps3k_photos).lists("test"), texts, strict=True):
             for candidate in (*found.candidates[:2], found.negatives[0]):
                 assert f"({candidate.place.latitude:g}, {candidate.place.longitude:g})" in text
+        main(flags(files, server, tmp_path, *places, "--data.retrieved=7"))  # the first two are the same
         with pytest.raises(SystemExit):
-            main(flags(files, server, tmp_path, *places, "--data.retrieved=7"))
+            main(flags(files, server, tmp_path, *places, "--data.retrieved=1"))
+    assert "test.answers.parquet: is there and was made with another candidates" in capsys.readouterr().err
 
 
 def test_a_model_on_this_machine(files: Miniatures, tiny: Callable[[str], Path], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from georanker.generators.base import Piece
 from georanker.generators.question import Question
 from georanker.generators.vlm_generator import VLMGenerator
+from georanker.job_folder import place_of_process
 from georanker.types import GeorankerError, Photo
 from tests.tiny_vlms import FAMILIES
 from tests.vlm_world import Album
@@ -63,6 +64,32 @@ def test_temperature_and_length_are_the_users(tiny: Tiny, monkeypatch: pytest.Mo
     monkeypatch.setattr(cold.processor, "batch_decode", decoded)
     assert len(set(cold.answers(pieces(cold), 0))) == 1
     assert shapes == [(4, 5)]
+
+
+def test_each_process_takes_a_gpu_of_its_own_before_its_model_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+    for name, text in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("torch.cuda.set_device", done.append)
+
+    def load_model(*_: object) -> None:
+        done.append("model")
+        raise GeorankerError("enough")
+
+    monkeypatch.setattr("georanker.generators.vlm_generator.load_model", load_model)
+    with pytest.raises(GeorankerError, match="enough"):
+        VLMGenerator("model")
+    assert done == [1, "model"]
+
+
+@pytest.mark.parametrize(("rank", "processes"), [("2", "2"), ("x", "2"), ("-1", "2"), ("0", "0")])
+def test_places_among_processes_that_cannot_be(rank: str, processes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    with pytest.raises(GeorankerError, match=f"RANK={rank}, WORLD_SIZE={processes}, .*: RANK counts from 0"):
+        place_of_process()
 
 
 def test_photos_are_reduced() -> None:
