@@ -323,7 +323,8 @@ def test_vectors_and_the_gallery_go_along(small_run: Path, small_data: list[str]
     assert (before.retriever, before.attribution) == (after.retriever, after.attribution)
     assert Path(after.gallery).samefile(before.gallery)
     for old, new in zip(before, after, strict=True):
-        assert old.embedding is not None and new.embedding is not None
+        assert old.embedding is not None
+        assert new.embedding is not None
         assert np.array_equal(old.embedding, new.embedding)
         assert [each.gallery_row for each in new.candidates] == [*(e.gallery_row for e in old.candidates), None]
 
