@@ -31,10 +31,11 @@ def modules(package: str) -> Iterator[ModuleType]:
 
 
 def classes(package: str) -> Iterator[type]:
-    """Yield the public classes that the modules of `package` define themselves."""
+    """Yield the public classes that the modules of `package` define themselves, errors aside."""
     for module in modules(package):
         for name, value in vars(module).items():
-            if inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+            own = inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")
+            if own and not issubclass(value, BaseException):
                 yield value
 
 
