@@ -10,7 +10,7 @@ from georanker.vlm.segments import Segments
 
 
 class CudaKernel(AttentionKernel):
-    """In 16 bits, and for heads of up to 256 numbers.
+    """In 16 bits, for heads of up to 256 numbers, or 192 where the backward pass of more does not fit on the chip.
 
     Source: FlashAttention-2 (arXiv 2307.08691), through the operators that torch.nn.attention.varlen calls.
     """
@@ -21,8 +21,9 @@ class CudaKernel(AttentionKernel):
             return False
         narrow = query.dtype in (torch.bfloat16, torch.float16) and query.dtype == key.dtype == value.dtype
         width = query.shape[-1]
-        fits = width == value.shape[-1] and width % 8 == 0 and width <= 256
-        return narrow and fits and torch.cuda.get_device_capability(query.device) >= (8, 0)
+        chip = torch.cuda.get_device_capability(query.device)
+        widest = 0 if chip < (8, 0) else 256 if chip == (8, 0) or chip >= (9, 0) else 192
+        return narrow and width == value.shape[-1] and width % 8 == 0 and width <= widest
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, segments: Segments, scaling: float | None

@@ -3,6 +3,9 @@ too."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from georanker.vlm.cuda_kernel import CudaKernel
 from georanker.vlm.joined_attention import Parts, attend_and_join, kernel_for
 from georanker.vlm.shared_list import SharedList
 
@@ -85,3 +89,27 @@ def test_other_numbers_are_left_to_others(dtype: torch.dtype) -> None:
     assert kernel_for(side, side, side) is None
     narrow = torch.zeros(1, 2, 4)
     assert kernel_for(narrow, narrow, torch.zeros(1, 2, 8)) is None
+
+
+@pytest.mark.parametrize(
+    ("chip", "width", "takes"),
+    [
+        ((7, 5), 64, False),
+        ((8, 0), 256, True),
+        ((8, 9), 192, True),
+        ((8, 9), 256, False),
+        ((9, 0), 256, True),
+        ((12, 0), 128, True),
+        ((9, 0), 257, False),
+        ((9, 0), 60, False),
+    ],
+)
+def test_what_a_gpu_takes(chip: tuple[int, int], width: int, takes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads of 256 numbers, such as Gemma's, have no backward pass on the paper's L40S."""
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda _: chip)
+    monkeypatch.setattr("torch.backends.cuda.is_flash_attention_available", lambda: True)
+    monkeypatch.setattr("torch.version.hip", None)
+    side: Any = SimpleNamespace(is_cuda=True, dtype=torch.bfloat16, shape=(1, 4, width), device=torch.device("cuda"))
+    other: Any = SimpleNamespace(is_cuda=True, dtype=torch.float32, shape=side.shape, device=side.device)
+    assert CudaKernel().takes(side, side, side) is takes
+    assert not CudaKernel().takes(side, other, side)
