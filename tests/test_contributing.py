@@ -32,8 +32,8 @@ importlib.import_module(room).__path__.append(folder)
 """
 
 
-def test_four_recipes_of_at_most_fifteen_lines() -> None:
-    assert [name for name, *_ in RECIPES] == ["A loss", "A backbone", "A benchmark", "A callback"]
+def test_five_recipes_of_at_most_fifteen_lines() -> None:
+    assert [name for name, *_ in RECIPES] == ["A loss", "A backbone", "A benchmark", "A generator", "A callback"]
     for name, _, _, code, _ in RECIPES:
         assert len(code.splitlines()) <= 15, name
 
@@ -47,7 +47,10 @@ def test_recipe(
     (new / f"{module}.py").write_text(f'"""One new file."""\n\n{code}')
     program, *args = shlex.split(command)
     assert program == "georanker"
-    flags = [] if "--data" in args else small_data
+    trainer = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False", "--trainer.max_epochs=1"]
+    flags = trainer if name == "A benchmark" else [*small_data, *trainer]
+    if name == "A generator":
+        flags = [*small_data, f"--out={tmp_path}"]
     run = "from georanker.cli import main; main(args)"
     full = [
         *(sys.executable, "-c", WITH_NEW_FILE + run),
@@ -55,9 +58,6 @@ def test_recipe(
         str(new),
         *args,
         *flags,
-        f"--trainer.default_root_dir={tmp_path}",
-        "--trainer.logger=False",
-        "--trainer.max_epochs=1",
     ]
     done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -67,7 +67,12 @@ def test_recipe(
         photos = described["TwoTowers"]().photos("test")
         assert [photo.id for photo in photos] == ["eiffel", "cn"]
         assert photos[0].place == Place(48.8584, 2.2945)
-    shown = {"A benchmark": "TwoTowers", "A callback": "3 steps", "A backbone": "test/ranked/acc@200km"}
+    shown = {
+        "A benchmark": "TwoTowers",
+        "A callback": "3 steps",
+        "A backbone": "test/ranked/acc@200km",
+        "A generator": "240 of 240 answers name a place",
+    }
     assert shown.get(name, "") in done.stdout
 
 
