@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from georanker.types import GeorankerError, Place
+from georanker.types import GeorankerError, Place, photo_formats
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,7 +55,9 @@ def read_gps(photo: bytes | Path | Image.Image) -> Place | None:
             if isinstance(photo, Image.Image):
                 block = photo.getexif().get_ifd(ExifTags.IFD.GPSInfo)
             else:
-                with Image.open(photo if isinstance(photo, Path) else io.BytesIO(photo)) as image:
+                with Image.open(
+                    photo if isinstance(photo, Path) else io.BytesIO(photo), formats=photo_formats()
+                ) as image:
                     block = image.getexif().get_ifd(ExifTags.IFD.GPSInfo)
         except UnidentifiedImageError as error:
             raise GeorankerError("not an image") from error

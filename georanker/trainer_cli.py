@@ -123,6 +123,8 @@ class TrainerCLI(LightningCLI):
             raise GeorankerError(str(error)) from error
         except ValueError as error:
             raise GeorankerError(explain(str(error), ShortErrors.files, ())) from error
+        if getattr(self.datamodule, "collator", self) is None:  # a benchmark of the user's that has no such argument
+            self.datamodule.collator = self.model.collator
 
 
 def _passed(error: Exception, *functions: str) -> bool:

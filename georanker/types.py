@@ -7,6 +7,7 @@ answers with a `Localization`: the best-scored candidate's place, and the whole 
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -103,7 +104,7 @@ class Photo:
             )
         data = self.source.read(self.id)
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=photo_formats()) as image:
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):  # where Pillow only warns
                     raise ValueError(f"{image.width} x {image.height} pixels are more than Image.MAX_IMAGE_PIXELS")
                 ImageOps.exif_transpose(image, in_place=True)
@@ -113,6 +114,21 @@ class Photo:
             raise GeorankerError(f"photo {self.id}: not an image") from error
         except Exception as error:  # a decoder that meets a damaged file may raise anything
             raise GeorankerError(f"photo {self.id}: cannot be decoded ({error})") from error
+
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+
+
+@functools.cache
+def photo_formats() -> tuple[str, ...]:
+    """Return what is read as a photo, by Pillow's names, as far as this Pillow knows them.
+
+    Of others it would give EPS to a program that does what the file says.
+    """
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _eight_bits(image: Image.Image, file_format: str | None) -> Image.Image:

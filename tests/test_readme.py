@@ -7,15 +7,19 @@ import inspect
 import io
 import re
 import shlex
+import zipfile
 from pathlib import Path
 
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from georanker.cli import TRAINER_COMMANDS, _verbs, main
+from georanker.candidates import write_candidates
+from georanker.cli import TRAINER_COMMANDS, _verbs, main, run_trainer
+from georanker.data.im2gps3k import IM2GPS3K
 from georanker.discovery import classes
 from tests.conftest import ROOT
 from tests.localizer_world import finished_run
+from tests.miniatures import write_miniatures
 
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", TEXT, re.S)
@@ -60,6 +64,31 @@ def test_python_runs(small_run: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "acc@25km" in shown.getvalue()
     assert "tile.png" in shown.getvalue()
     assert Path("portrait.png").exists()
+
+
+def test_the_benchmark_of_ten_lines_is_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", TEXT, re.S) if "class Streets" in block]
+    assert len([line for line in code.splitlines() if line]) <= 10
+    Path("streets.py").write_text(code)
+    mini = write_miniatures(tmp_path / "dataset")
+    lists = IM2GPS3K(mini.im2gps3k, mini.im2gps3k_photos).lists("test")
+    write_candidates(tmp_path / "mine/test.parquet", lists, "", None)
+    rows = [
+        f"{each.photo.id},{each.photo.place.latitude},{each.photo.place.longitude},T"
+        for each in lists
+        if each.photo.place
+    ]
+    Path("data").mkdir()
+    Path("data/test.csv").write_text("\n".join(["id,latitude,longitude,town", *rows]))
+    with zipfile.ZipFile("data/photos.zip", "w") as archive:
+        for photo in mini.im2gps3k_photos.glob("*.jpg"):
+            archive.write(photo, photo.name)
+    ranker = ["--model=Ranker", "--model.backbone=ConsensusBackbone", f"--trainer={ROOT / 'configs/trainer/cpu.yaml'}"]
+    data = ["--data=streets.Streets", "--data.root=data", "--data.candidates=mine"]
+    trainer = run_trainer(["test", *data, *ranker, "--trainer.logger=False"]).trainer
+    assert "test/ranked/acc@200km" in trainer.callback_metrics
 
 
 def test_the_table_of_rooms_is_the_tree() -> None:

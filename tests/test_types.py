@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+import os
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from georanker.stores.folder_store import FolderStore
 from georanker.types import (
     Candidate,
     CandidateList,
@@ -314,3 +317,21 @@ def test_a_photo_of_the_usual_kind_is_decoded_and_not_copied(monkeypatch: pytest
 
     monkeypatch.setattr(Image.Image, "convert", refuse)
     assert (decoded(data) == expected).all()
+
+
+def test_no_program_runs_on_what_is_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow gives EPS, whatever the file is called, to Ghostscript, which does what the file says."""
+    called = tmp_path / "called"
+    program = tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch {called}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    drawing = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 40\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(OSError, match="cannot identify"):  # this program draws nothing
+        Image.open(io.BytesIO(drawing)).load()
+    assert called.exists(), "Pillow does so by itself"
+    called.unlink()
+    (tmp_path / "photo.jpg").write_bytes(drawing)
+    with pytest.raises(GeorankerError, match=r"photo photo\.jpg: not an image"):
+        Photo("photo.jpg", source=FolderStore(tmp_path)).load()
+    assert not called.exists()

@@ -37,4 +37,5 @@ def _signs(split: Split, lists: Lists) -> Iterator[tuple[str, np.ndarray]]:
     one_id = (ids[lists.row] == candidate_ids) & ~(read & (query_bytes != candidate_bytes))
     yield "that are the query's own photo", one_id
     yield "with the bytes of the query", read & (query_bytes == candidate_bytes)
-    yield "at exactly the query's coordinates", (lists.truth[lists.row] == lists.places).all(1)
+    shown = lists.candidate_ids.is_valid().to_numpy(zero_copy_only=False)  # a guess without a photo may be right
+    yield "at exactly the query's coordinates", shown & (lists.truth[lists.row] == lists.places).all(1)

@@ -85,6 +85,10 @@ class GeoDataModule(L.LightningDataModule, ABC):
         """Return the candidate lists that the benchmark's own files hold for a split; None if they hold none."""
         return None
 
+    def uncut_lists(self, split: str) -> CandidateTable | None:
+        """Return `own_lists` as `cut` takes them: with the candidates before the first that is wanted."""
+        return self.own_lists(split)
+
     def check_retrieved(self, split: str, lists: CandidateTable) -> None:
         """Raise GeorankerError if a candidates file was retrieved for other photos than the split has."""
 

@@ -94,23 +94,32 @@ class GeoRanking(GeoDataModule):
         """Return the lists of a split."""
         return CandidateTable(self._rows(split), str(self.table), self.photo_source, self.gallery_source)
 
+    def uncut_lists(self, split: str) -> CandidateTable:
+        """Return the lists of a split from rank 1 on."""
+        rows = self._rows(split, (1, self.ranks[1]))
+        return CandidateTable(rows, str(self.table), self.photo_source, self.gallery_source)
+
     def cut(self, lists: CandidateTable) -> CandidateTable:
         """Return the same ranks and as many negatives of a candidates file, whose first candidate has rank 1."""
         first, last = self.ranks
         return lists.part(first - 1, last - first + 1, None, self.negatives)
 
-    def _rows(self, split: str) -> pa.Table:
+    def _rows(self, split: str, ranks: tuple[int, int] | None = None) -> pa.Table:
         if split not in _SPLITS:  # before the file is read, whose faults would be told as those of a split it lacks
             raise GeorankerError(f"GeoRanking has no split {split!r}; it has {', '.join(_SPLITS)}")
-        rows = len(self._all)
+        whole = self._all if ranks is None else self._read(ranks)
+        rows = len(whole)
         test, val = (max(1, rows // 100) if size is None else size for size in self.held_out)
         spans = {"train": (0, rows - test - val), "test": (rows - test - val, test), "val": (rows - val, val)}
         if test + val >= rows:
             raise GeorankerError(
                 f"{self.table}: has {rows:,} rows, so val_size {val:,} and test_size {test:,} leave none for train"
             )
-        return self._all.slice(*spans[split])
+        return whole.slice(*spans[split])
 
     @functools.cached_property
     def _all(self) -> pa.Table:
-        return read_georanking(self.table, self.ranks, self.negatives, self.on_bad_rows, self.skipped_rows("train"))
+        return self._read(self.ranks)
+
+    def _read(self, ranks: tuple[int, int]) -> pa.Table:
+        return read_georanking(self.table, ranks, self.negatives, self.on_bad_rows, self.skipped_rows("train"))

@@ -9,6 +9,7 @@ from typing import ClassVar, get_type_hints
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from georanker.candidate_table import SCHEMA, CandidateTable
 from georanker.data.base import Collator, GeoDataModule
@@ -21,6 +22,7 @@ from georanker.stores.open_store import open_store
 from georanker.types import GeorankerError, ListCollator, Photo, PhotoSource
 
 _LIMITS = {"latitude": 90.0, "longitude": 180.0}
+_SAME_DEGREES = 1e-6
 _SWAPPED_ROWS, _SWAPPED_SHARE = 3, 0.1
 """So many latitudes beyond 90 degrees are no slips: a third of all photos are taken east or west of there."""
 
@@ -192,6 +194,26 @@ class GeoTable(GeoDataModule):
                 lists = self._lists_of(photos, candidates, negatives, table.path)
             self._kept[key] = photos, lists
         return self._kept[key]
+
+    def check_retrieved(self, split: str, lists: CandidateTable) -> None:
+        """Refuse lists about photos that the split has not, or has at other places; tell how many have no list."""
+        if split not in self.tables:
+            return  # one that is only tested on is trained with the lists of another
+        photos = self.photos(split)
+        assert isinstance(photos, TablePhotos)
+        rows = pc.index_in(lists.columns["photo_id"], value_set=photos.ids)
+        wrong = np.flatnonzero(rows.is_null().to_numpy(zero_copy_only=False))
+        fault = "is not there"
+        if not len(wrong) and photos.places is not None:
+            told = np.stack([lists.columns[name].to_numpy(zero_copy_only=False) for name in _LIMITS], 1)
+            wrong = np.flatnonzero((np.abs(told - photos.places[rows.to_numpy()]) > _SAME_DEGREES).any(1))
+            fault = "has another place"
+        for row in wrong[:1]:
+            where = f"{lists.origin}, row {row}: photo {lists.photo_ids[row]} {fault} in {self.tables[split]}"
+            raise GeorankerError(f"{where}; retrieve again, or name the folder of this benchmark")
+        if len(lists) < len(photos):
+            left = len(photos) - len(lists)
+            tell(f"{lists.origin}: {left:,} of {len(photos):,} photos have no list; figures are of the others")
 
     def _table(self, split: str, more_columns: Sequence[str] = ()) -> TableFile:
         if split not in self.tables:

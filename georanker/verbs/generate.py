@@ -64,7 +64,7 @@ def _lists(data: GeoDataModule, split: str) -> CandidateTable | None:
     from georanker.candidates import CandidatesFile
 
     if data.candidates is None:
-        return data.own_lists(split)
+        return data.uncut_lists(split)
     found = CandidatesFile(data.candidates / f"{split}.parquet", data.photo_source, data.gallery_source)
     data.check_retrieved(split, found)
     return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from georanker.candidate_table import CandidateTable
 from georanker.candidates import write_candidates
 from georanker.data.geo_ranking import GeoRanking
 from georanker.data.im2gps3k import IM2GPS3K
@@ -59,3 +61,30 @@ def test_georanking(ranks: tuple[int, int], negatives: int, mini: Miniatures, tm
     for found, other in zip(cut.lists("train"), own.lists("train"), strict=True):
         assert seen(found.candidates) == seen(other.candidates)
         assert seen(found.negatives) == seen(other.negatives)
+
+
+def test_lists_about_other_photos_are_refused(
+    mini: Miniatures, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those of another benchmark, or of a table whose places were corrected since; fewer are told."""
+    lists = whole(mini)
+    data = IM2GPS3K(mini.im2gps3k, candidates=tmp_path)
+
+    def with_lists(written: list[CandidateList]) -> CandidateTable:
+        write_candidates(tmp_path / "test.parquet", written, "abc", None)
+        return data.lists("test")
+
+    assert len(with_lists(lists[::-1])) == len(lists)
+    assert "have no list" not in caplog.text
+    assert len(with_lists(lists[3:])) == len(lists) - 3
+    assert f"3 of {len(lists)} photos have no list; figures are of the others" in caplog.text
+    foreign = replace(lists[4], photo=replace(lists[4].photo, id="foreign.jpg"))
+    with pytest.raises(
+        GeorankerError, match=r"test\.parquet, row 4: photo foreign\.jpg is not there in .*im2gps3k\.csv; retri"
+    ):
+        with_lists([*lists[:4], foreign, *lists[5:]])
+    place = lists[2].photo.place
+    assert place is not None
+    moved = replace(lists[2], photo=replace(lists[2].photo, place=replace(place, latitude=place.latitude + 1e-3)))
+    with pytest.raises(GeorankerError, match=r"test\.parquet, row 2: photo .* has another place in .*im2gps3k\.csv"):
+        with_lists([*lists[:2], moved, *lists[3:]])

@@ -18,6 +18,7 @@ import pytest
 
 from georanker.candidates import CandidatesFile
 from georanker.cli import main
+from georanker.data.geo_ranking import GeoRanking
 from georanker.data.im2gps3k import IM2GPS3K
 from georanker.parts import Parts
 from tests.conftest import ROOT
@@ -178,3 +179,17 @@ def test_a_model_on_this_machine(files: Miniatures, tiny: Callable[[str], Path],
     model = [f"--generator={ROOT / 'configs/generator/qwen2_vl_7b.yaml'}", f"--generator.model={tiny('qwen2_vl')}"]
     main(["generate", *data, *model, "--generator.max_tokens=4", f"--out={tmp_path}"])
     assert all(len(each) == 10 for each in pq.read_table(tmp_path / "test.answers.parquet")["answers"].to_pylist())
+
+
+def test_ranks_that_begin_later_are_cut_once(files: Miniatures, tmp_path: Path) -> None:
+    photos = [f"--data.photos={files.mp16_photos}", f"--data.table={files.georanking}", "--data.ranks=[3, 7]"]
+    with chat_server(answers) as server:
+        chat = ["--generator=ChatGenerator", "--generator.model=m", f"--generator.url={server.url}"]
+        more = ["--generator.samples=1", f"--out={tmp_path}"]
+        main(["generate", "--data=GeoRanking", *photos, "--data.val_size=0", "--data.test_size=4", *chat, *more])
+    settings: dict[str, Any] = {"ranks": (3, 7), "val_size": 0, "test_size": 4}
+    own = GeoRanking(files.georanking, files.mp16_photos, **settings).lists("test")
+    read = GeoRanking(files.georanking, files.mp16_photos, candidates=tmp_path, **settings).lists("test")
+    for before, after in zip(own, read, strict=True):
+        retrieved = [each.place for each in after.candidates if each.source == "retrieved"]
+        assert retrieved == [each.place for each in before.candidates]
