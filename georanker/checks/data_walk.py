@@ -62,19 +62,25 @@ class DataWalk:
 
     def _opened(self, name: str, wanted: bool) -> Split | None:
         with _heard() as warnings:
-            try:
-                photos = self.data.photos(name)
-            except UnusableRows as error:
-                self._tell_rows(name, error)
-                return None
-            except GeorankerError as error:
-                if wanted or not self._is_absent(name, error):
-                    self.findings += found(name, "splits that cannot be opened", [error], _fix(error))
-                return None
-            lists = self._lists(name)
+            opened = self._photos_and_lists(name, wanted)
         fix = "rows and photos that are left out count as mistakes here; correct what is named"
         self.findings += found(name, "warnings when it was opened", warnings, fix)
+        if opened is None:
+            return None
+        photos, lists = opened
         return Split(name, *_columns(photos), lists, self._looks(photos, f"photos of {name}"))
+
+    def _photos_and_lists(self, name: str, wanted: bool) -> tuple[Sequence[Photo], Lists | None] | None:
+        try:
+            photos = self.data.photos(name)
+        except UnusableRows as error:
+            self._tell_rows(name, error)
+            return None
+        except GeorankerError as error:
+            if wanted or not self._is_absent(name, error):
+                self.findings += found(name, "splits that cannot be opened", [error], _fix(error))
+            return None
+        return photos, self._lists(name)
 
     def _is_absent(self, name: str, error: GeorankerError) -> bool:
         """Return whether an error says what a benchmark says of any split that it does not have."""

@@ -246,3 +246,15 @@ def test_lists_of_a_candidates_folder(world: World, tmp_path: Path, capsys: pyte
     data.candidates = tmp_path
     check_data(data)
     assert re.search(r"^test +40 +40 +40 +40 +200 +\d+$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_photos_that_are_left_out_are_told_without_a_gallery(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test").mkdir()
+    for at in range(2):
+        (tmp_path / f"test/{at}.jpg").write_bytes(photo_at(10.0 * at, 20.0, grey=60 * at + 60))
+    (tmp_path / "test/2.heic").write_bytes(b"of a phone")
+    with pytest.raises(SystemExit):
+        main(["check-data", "--data=PhotoFolder", f"--data.root={tmp_path}"])
+    assert "1 photos are left out, the first is 2.heic" in " ".join(capsys.readouterr().out.split())
