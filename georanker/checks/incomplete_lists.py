@@ -27,7 +27,7 @@ def _findings(split: Split, lists: Lists) -> Iterator[Finding]:
 
     ids = split.ids
     without = ids.filter(pc.invert(pc.is_in(ids, lists.ids)))
-    fix = "retrieve again, so that each photo of the split has candidates"
+    fix = "retrieve again; a photo that was skipped, or that nobody could guess, stays without"
     yield from found(split.name, "photos without a list", without, fix)
 
     at = pc.index_in(lists.ids, value_set=ids)

@@ -81,7 +81,7 @@ class DistinctNeighbours:
             told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
             raise GeorankerError(
                 f"photo {found.photo.id}: nothing of the gallery is left for it ({told}); set a higher "
-                "duplicate_cosine, or take another retriever"
+                "duplicate_cosine, fewer related_columns, or take another retriever"
             )
         return replace(
             found, candidates=tuple(replace(found.candidates[at], score=float(np.float32(scores[at]))) for at in kept)

@@ -43,7 +43,8 @@ def build_georanking(
         retriever: a retriever's checkpoint.
         gallery: the folder that `georanker index` wrote with the same retriever.
         out: the folder to write.
-        splits: which splits to write; those beside train become GeoRanking_SPLIT.parquet and SPLIT.parquet.
+        splits: which splits to write; those beside train become GeoRanking_SPLIT.parquet and SPLIT.parquet, which a
+            ranker trains on under the name train.parquet.
         photos: how many photos of each split to take, evenly spread; all by default.
         top_k: candidates of each photo; the photo itself at rank 0 makes 20, as in the paper.
         negatives: so many of them, from the tail, are the negatives of the candidates file.
