@@ -139,6 +139,20 @@ def test_with_retrieved_candidates(
     runs([*data, *model_flags(backbone, tiny)], machine / name / backbone)
 
 
+def test_retrieving_does_not_mind_cells_of_candidates(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(machine)
+    table = Path("dataset/im2gps3k/im2gps3k.csv").read_text()
+    Path("dataset/im2gps3k/bad.csv").write_text(table.replace('"[(', '"[((', 1))
+    bad = [f"--data={CONFIGS['im2gps3k']}", "--data.table=dataset/im2gps3k/bad.csv", *FEW]
+    found = [f"--retriever={machine / 'retriever.ckpt'}", f"--gallery={machine / 'runs/mp16/gallery'}"]
+    if not (machine / "runs/mp16/gallery").exists():
+        main(["index", f"--data={CONFIGS['mp16_pro']}", *FEW, found[0], f"--out={machine / 'runs/mp16/gallery'}"])
+    main(["retrieve", *bad, *found, f"--out={machine / 'runs/bad'}", "--splits=[test]", "--top_k=9"])
+    assert pq.read_metadata(machine / "runs/bad/test.parquet").num_rows == 24
+    with pytest.raises(SystemExit):  # who takes the candidates of the cells hears of them
+        main(["check-data", *bad, "--splits=[test]"])
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_without_them(name: str, machine: Path, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Candidates of a benchmark's own have no vectors, and are enough for each backbone that needs none."""

@@ -73,6 +73,7 @@ def build_georanking(
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # sums of several threads differ in their last bits
     model = load_retriever(retriever)
+    data.collator = model.collator  # it reads photos: what the data say of candidates does not matter
     places = Gallery.load(gallery, data.gallery_source)
     shared = Related(related, related_id, related_columns) if related else None
     neighbours = DistinctNeighbours(places, top_k, duplicate_cosine, shared)

@@ -42,6 +42,7 @@ def retrieve(
     from georanker.retrievers.gallery import Gallery
 
     model = load_retriever(retriever)
+    data.collator = model.collator  # it reads photos: what the data say of candidates does not matter
     places = Gallery.load(gallery, data.gallery_source)
     for split in splits:
         photos = data.photos(split)
