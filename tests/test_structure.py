@@ -63,7 +63,7 @@ BEYOND: dict[str, set[str]] = {
     "localizing": {"answers", "exif", "gazetteer", "pretrained"},
     "training_lists": {"candidates", "gazetteer", "georanking"},
     "callbacks": {"answers", "candidate_table", "ranker"},
-    "verbs": {"candidate_table", "candidates", "checkpoint", "cli", "config_files", "gazetteer", "localizer", "stages"},
+    "verbs": {"candidates", "checkpoint", "cli", "config_files", "gazetteer", "localizer", "stages"},
 }
 
 

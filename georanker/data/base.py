@@ -96,15 +96,22 @@ class GeoDataModule(L.LightningDataModule, ABC):
         """Return what is taken of the lists of a candidates file; all, unless the benchmark has settings of its own."""
         return lists
 
+    def retrieved(self, split: str) -> CandidatesFile | None:
+        """Return the candidates file of a split, uncut; None if the data have no folder with such files."""
+        if self.candidates is None:
+            return None
+        found = CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
+        self.check_retrieved(split, found)
+        return found
+
     def lists(self, split: str) -> CandidateTable:
         """Return the candidate lists of a split, from its candidates file, or else from the benchmark's own files.
 
         Raises:
             GeorankerError: there are none.
         """
-        if self.candidates is not None:
-            found = CandidatesFile(self.candidates / f"{split}.parquet", self.photo_source, self.gallery_source)
-            self.check_retrieved(split, found)
+        found = self.retrieved(split)
+        if found is not None:
             return self.cut(found)
         own = self.own_lists(split)
         if own is None:

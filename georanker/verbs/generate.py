@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from georanker.candidate_table import CandidateTable
     from georanker.data.base import GeoDataModule
     from georanker.generators.base import Generator
 
@@ -31,18 +30,18 @@ def generate(data: GeoDataModule, generator: Generator, out: Path, splits: Seque
     """
     from rich.console import Console
 
-    from georanker.candidates import CandidatesFile, write_candidates
+    from georanker.candidates import write_candidates
     from georanker.generators.guesses import Guesses
     from georanker.job_folder import place_of_process
 
     rank, processes = place_of_process()
     for split in splits:
-        lists = _lists(data, split)
+        told = data.retrieved(split)
+        lists = data.uncut_lists(split) if told is None else told
         photos = data.photos(split) if lists is None else ()
         guesses = Guesses(generator, photos, lists, out / f"{split}.answers.parquet")
         if not guesses.ask(rank, processes, Console(quiet=rank > 0)):
             continue  # another process writes the file
-        told = lists if isinstance(lists, CandidatesFile) else None
         gallery = Path(lists.gallery) if lists is not None and lists.gallery else None
         head = (told.retriever, gallery, told.attribution) if told else ("", gallery, "")
         written = write_candidates(out / f"{split}.parquet", guesses.with_guesses(), *head)
@@ -53,18 +52,3 @@ def generate(data: GeoDataModule, generator: Generator, out: Path, splits: Seque
         if written < len(guesses.ids):
             left = len(guesses.ids) - written
             console.print(f"{left:,} photos have no candidate: figures will be of the {written:,} others")
-
-
-def _lists(data: GeoDataModule, split: str) -> CandidateTable | None:
-    """Return the candidates that the data have, those of a file uncut; None if there are none.
-
-    Raises:
-        GeorankerError: there is no such split, or the file holds those of other photos.
-    """
-    from georanker.candidates import CandidatesFile
-
-    if data.candidates is None:
-        return data.uncut_lists(split)
-    found = CandidatesFile(data.candidates / f"{split}.parquet", data.photo_source, data.gallery_source)
-    data.check_retrieved(split, found)
-    return found

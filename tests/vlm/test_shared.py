@@ -249,15 +249,5 @@ def test_portions_hold_each_prompt_once_and_keep_to_the_budget(made: tuple[Promp
         assert len(some) == 1 or cost <= budget
 
 
-@st.composite
-def some_rows(draw: st.DrawFn) -> list[SharedList]:
-    """Lists that stand in a row one after the other."""
-    lists: list[SharedList] = []
-    for _ in range(draw(st.integers(1, 3))):
-        rests = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)))
-        lists.append(SharedList(lists[-1].end if lists else 0, draw(st.integers(0, 7)), rests))
-    return lists
-
-
 def test_a_list_ends_after_its_last_rest() -> None:
     assert SharedList(10, 5, (2, 3)).end == 20
