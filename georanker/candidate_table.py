@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from georanker.gazetteer import gazetteer
 from georanker.types import LIMITS, Candidate, CandidateList, GeorankerError, Photo, PhotoSource, Place
 
 CANDIDATE = pa.struct(
@@ -25,6 +26,7 @@ CANDIDATE = pa.struct(
         "country": pa.string(),
     }
 )
+_NAMES = ("city", "state", "country")
 SCHEMA = pa.schema(
     {
         "photo_id": pa.string(),
@@ -80,6 +82,23 @@ def candidate_column(
     }
     structs = pa.StructArray.from_arrays([fields[field.name] for field in CANDIDATE], fields=list(CANDIDATE))
     return pa.ListArray.from_arrays(pa.array(offsets), structs)
+
+
+def named_column(lists: pa.ListArray) -> pa.ListArray:
+    """Return a column of candidates with the names that they lack, from the gazetteer.
+
+    Guessed places stay as they are: the paper's prompt gives no names of them.
+    """
+    rows, structs = _items(lists)
+    fields = {name: structs.field(name) for name in CANDIDATE.names}
+    names = np.stack([*(_numpy(pc.fill_null(fields[name], "")) for name in _NAMES), np.full(len(rows), "")], 1)
+    lacking = (names[:, :3] == "").any(1) & ~_numpy(pc.equal(fields["source"], "generated"))
+    points = np.stack([_numpy(fields[name]) for name in LIMITS], 1)
+    names[lacking] = gazetteer().completed(points[lacking], names[lacking])
+    fields |= {name: pa.array(names[:, at], pa.string()) for at, name in enumerate(_NAMES)}
+    named = pa.StructArray.from_arrays([fields[field.name] for field in CANDIDATE], fields=list(CANDIDATE))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(lists)))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), named)
 
 
 class CandidateTable(Sequence[CandidateList]):

@@ -111,9 +111,26 @@ class Gazetteer:
         >>> print(gazetteer().named([Place(48.8584, 2.2945)])[0])
         Neuilly-sur-Seine, Île-de-France, France (48.8584, 2.2945)
         """
-        found = self.lookup(_degrees(places))
-        columns = (found.city, found.state, found.country, found.continent, found.distance_km)
-        return [_completed(place, *names) for place, *names in zip(places, *columns, strict=True)]
+        names = [(place.city, place.state, place.country, place.continent) for place in places]
+        completed = self.completed(_degrees(places), np.array(names, object).reshape(-1, 4))
+        return [Place(place.latitude, place.longitude, *four) for place, four in zip(places, completed, strict=True)]
+
+    def completed(self, points: np.ndarray, names: np.ndarray) -> np.ndarray:
+        """Return (N, 4) names with those that were lacking, by the rule of `named`.
+
+        Args:
+            points: (N, 2) degrees.
+            names: (N, 4) city, state, country and continent; "" where it is not known.
+        """
+        found = self.lookup(points)
+        settlement = np.stack([found.city, found.state, found.country, found.continent], 1)
+        near = found.distance_km[:, None] <= [CITY_WITHIN_KM, STATE_WITHIN_KM, COUNTRY_WITHIN_KM, COUNTRY_WITHIN_KM]
+        elsewhere = [
+            said and said.casefold() != name.casefold() for said, name in zip(names[:, 2], found.country, strict=True)
+        ]
+        settlement[~near | np.array(elsewhere, bool)[:, None]] = ""
+        settlement[points[:, 0] < ANTARCTICA_SOUTH_OF] = "", "", "", "Antarctica"
+        return np.where(names == "", settlement, names)
 
     def named_lists(self, lists: Iterable[CandidateList]) -> Iterator[CandidateList]:
         """Yield lists with the names that their candidates and negatives lack; some lists at a time are looked up."""
@@ -164,20 +181,6 @@ class Gazetteer:
 
 def _degrees(places: Sequence[Place]) -> np.ndarray:
     return np.array([(place.latitude, place.longitude) for place in places], np.float64).reshape(-1, 2)
-
-
-def _completed(place: Place, city: str, state: str, country: str, continent: str, distance_km: float) -> Place:
-    if place.latitude < ANTARCTICA_SOUTH_OF:
-        return replace(place, continent=place.continent or "Antarctica")
-    if distance_km > COUNTRY_WITHIN_KM or place.country.casefold() not in ("", country.casefold()):
-        return place
-    return replace(
-        place,
-        city=place.city or (city if distance_km <= CITY_WITHIN_KM else ""),
-        state=place.state or (state if distance_km <= STATE_WITHIN_KM else ""),
-        country=place.country or country,
-        continent=place.continent or continent,
-    )
 
 
 @functools.cache

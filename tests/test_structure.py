@@ -51,7 +51,7 @@ SEES: dict[str, set[str]] = {
         "training_lists",
     },
 }
-GROUND = {"types", "geodesy", "files", "job_folder", "parts", "weights", "discovery", "recorded", "hub"}
+GROUND = {"types", "geodesy", "files", "job_folder", "parts", "weights", "discovery", "recorded", "hub", "side_by_side"}
 BEYOND: dict[str, set[str]] = {
     "losses": set(),
     "metrics": set(),

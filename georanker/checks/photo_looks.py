@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from georanker.checks.base import Look
 from georanker.exif import read_gps
+from georanker.side_by_side import side_by_side
 from georanker.types import Batch, GeorankerError, Photo
 
 
@@ -19,8 +20,8 @@ class PhotoLooks(Batch):
 
     @classmethod
     def of(cls, photos: Sequence[Photo]) -> PhotoLooks:
-        """Read and decode photos."""
-        return cls(tuple(photo.id for photo in photos), tuple(_look(photo) for photo in photos))
+        """Read and decode photos, side by side."""
+        return cls(tuple(photo.id for photo in photos), tuple(side_by_side(_look, photos)))
 
 
 @dataclass(frozen=True, slots=True)

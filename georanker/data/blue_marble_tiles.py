@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import threading
 import zlib
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -26,6 +27,8 @@ _RENDERING = 2  # raise it when a change makes other pixels, so that old caches 
 _CELL_DEGREES = 15.0
 _MARGIN_KM = 350.0
 _CHUNK = 512
+_OPENING = threading.Lock()
+"""Held while a split is rendered, or each thread that reads one of its tiles would render it."""
 _TILE = re.compile(rf"({'|'.join(SPLITS)})/([0-9]{{1,7}})-([0-9]{{1,7}})")
 
 
@@ -87,9 +90,10 @@ class BlueMarbleTiles:
         key = hashlib.sha256(repr((_RENDERING, split, size, looks)).encode()).hexdigest()[:12]
         path = self.cache / f"{split}-{size}-{key}.npy"
         if path not in self._open:
-            if not path.exists():
-                self._render(path, split, size)
-            self._open[path] = np.load(path, mmap_mode="r", allow_pickle=False)
+            with _OPENING:
+                if not path.exists():
+                    self._render(path, split, size)
+                self._open[path] = np.load(path, mmap_mode="r", allow_pickle=False)
         return self._open[path]
 
     @cached_property

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from georanker.candidate_table import SCHEMA, CandidateTable
+from georanker.candidate_table import SCHEMA, CandidateTable, named_column
 from georanker.data.base import Collator, GeoDataModule
 from georanker.data.candidate_cells import CandidateCells
 from georanker.data.table_photos import TablePhotos
@@ -58,7 +58,7 @@ class GeoTable(GeoDataModule):
         candidate_places_column: lists of (latitude, longitude), best first; null where there are no candidates.
         candidate_photos_column: lists of the candidates' photos.
         candidate_names_column: lists of [city, state, country] or of [neighbourhood, city, county, state, region,
-            country].
+            country]; what is not there comes from the gazetteer.
         generated_places_column: lists of (latitude, longitude) that a language model has guessed; they follow the
             others, without photo and names. What is no place on the Earth, or (0, 0), is left out and counted.
         retrieved: candidates that are taken of each list; null for all.
@@ -74,6 +74,8 @@ class GeoTable(GeoDataModule):
 
     known_rows: ClassVar[Mapping[str, int]] = {}
     """How many rows the table of each split is known to have; another number is worth a warning."""
+    names_candidates: ClassVar[bool] = True
+    """Whether the table's own candidates get the names that they lack."""
 
     def __init__(
         self,
@@ -190,7 +192,8 @@ class GeoTable(GeoDataModule):
             rows = table.usable(self.on_bad_rows, self.skipped_rows(split))
             photos, lists = photos.take(rows), None
             if cells is not None:
-                candidates, negatives = (column.take(pa.array(rows)) for column in cells)
+                taken = [column.take(pa.array(rows)) for column in cells]
+                candidates, negatives = map(named_column, taken) if self.names_candidates else taken
                 lists = self._lists_of(photos, candidates, negatives, table.path)
             self._kept[key] = photos, lists
         return self._kept[key]

@@ -46,6 +46,7 @@ class PaperTable(GeoTable):
     """
 
     known_rows: ClassVar[Mapping[str, int]] = {"gallery": 4_122_110}
+    names_candidates: ClassVar[bool] = False  # the public adapter has read the names of these tables, and no others
 
     def __init__(
         self,

@@ -6,7 +6,6 @@ import copy
 import io
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from queue import SimpleQueue
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
+from georanker.side_by_side import side_by_side
 from georanker.types import GeorankerError, Photo
 from georanker.vlm.features import KEY, TEXT
 from georanker.vlm.photo_asked import PhotoAsked
@@ -77,15 +77,12 @@ class PhotoReader:
         Returns:
             For each photo what was made of it, or why it cannot be read.
         """
-        threads = min(torch.get_num_threads(), len(asked))
-        if threads < 2:
-            return [self._tried(each) for each in asked]
-        while len(self._threads) < threads:
-            self._threads.append(
-                replace(self, processor=copy.deepcopy(self.processor))
+        while len(self._readers) < min(torch.get_num_threads(), len(asked)):
+            self._readers.append(
+                replace(self, processor=copy.deepcopy(self.processor)) if self._readers else self
             )  # tokenizers serve one at a time
         free = SimpleQueue[PhotoReader]()
-        for reader in self._threads[:threads]:
+        for reader in self._readers:
             free.put(reader)
 
         def read(each: PhotoAsked) -> PhotoTokens | GeorankerError:
@@ -95,11 +92,10 @@ class PhotoReader:
             finally:
                 free.put(reader)
 
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(read, asked))
+        return side_by_side(read, asked)
 
     @cached_property
-    def _threads(self) -> list[PhotoReader]:
+    def _readers(self) -> list[PhotoReader]:
         return []
 
     def _tried(self, asked: PhotoAsked) -> PhotoTokens | GeorankerError:
