@@ -21,6 +21,10 @@ from torch.utils.data import DataLoader, Subset
 from georanker.candidate_table import CandidateTable
 from georanker.candidates import CandidatesFile
 from georanker.data.epoch_sampler import EpochSampler
+from georanker.data.placed import placed
+from georanker.data.readable_photos import ReadablePhotos
+from georanker.data.tables import BadRows
+from georanker.job_folder import place_of_process
 from georanker.types import Batch, CandidateList, GeorankerError, ListCollator, Photo, PhotoSource, RankingBatch
 
 Collator = Callable[[Any], Batch]
@@ -45,6 +49,8 @@ class GeoDataModule(L.LightningDataModule, ABC):
     """Holds the bytes of the photos that are asked about."""
     gallery_source: PhotoSource | None = None
     """Holds the bytes of the gallery's photos."""
+    on_bad_rows: BadRows = "error"
+    """What to do with rows that cannot be used, and with photos that a retriever cannot read."""
     unanswered: Callable[[CandidateTable], Sequence[int]] | None = None
     """Chooses the rows that `predict` asks for; a callback that goes on with earlier answers sets it. None for all."""
     answered: int = 0
@@ -120,7 +126,10 @@ class GeoDataModule(L.LightningDataModule, ABC):
 
     def skipped_rows(self, split: str) -> Path:
         """Return the file for the rows of a split that are skipped: beside the run, or in the working folder."""
-        return Path(self.trainer.default_root_dir if self.trainer else ".") / f"skipped_rows.{split}.csv"
+        return self._beside_run(f"skipped_rows.{split}.csv")
+
+    def _beside_run(self, name: str) -> Path:
+        return Path(self.trainer.default_root_dir if self.trainer else ".") / name
 
     def loader(
         self, items: Sequence[Photo] | Sequence[CandidateList], collator: Collator, shuffle: bool = False
@@ -159,6 +168,18 @@ class GeoDataModule(L.LightningDataModule, ABC):
             persistent_workers=self.num_workers > 0,
         )
 
+    def photo_loader(self, photos: Sequence[Photo], collator: Collator, shuffle: bool = False) -> DataLoader[Any]:
+        """Return a loader over photos, as `loader` does; a batch lacks photos that cannot be read and may be skipped.
+
+        They are written to `unreadable_photos.csv`, beside the run or in the working folder.
+        """
+        if self.on_bad_rows == "error":
+            return self.loader(photos, collator, shuffle)
+        rank = self.trainer.global_rank if self.trainer else place_of_process()[0]
+        report = self._beside_run(f"unreadable_photos.{rank}.csv" if rank else "unreadable_photos.csv")
+        readable = ReadablePhotos(collator, report, must_fill=shuffle)
+        return self.loader(photos, readable, shuffle)  # type: ignore[arg-type]  # its other end is in _LazyLoader
+
     def _position(self, batches: int) -> tuple[int, int]:
         """Return the epoch that the trainer is about to read, and the items of it that were read before."""
         assert self.trainer is not None
@@ -185,16 +206,25 @@ class GeoDataModule(L.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the mixed photos of retriever_train, or the mixed lists of train."""
-        items = self.lists("train") if self._reads_lists() else self.photos("retriever_train")
-        return self.loader(items, self._given_collator(), shuffle=True)
+        collator = self._given_collator()
+        if self._reads_lists():
+            return self.loader(placed(self.lists("train"), "train", self.on_bad_rows), collator, shuffle=True)
+        photos = placed(self.photos("retriever_train"), "retriever_train", self.on_bad_rows)
+        return self.photo_loader(photos, collator, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the split val, which may be empty: then nothing is held out."""
-        return self.loader(self._items("val"), self._given_collator())
+        return self._measured("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Return the split test."""
-        return self.loader(self._items("test"), self._given_collator())
+        return self._measured("test")
+
+    def _measured(self, split: str) -> DataLoader[Any]:
+        items, collator = self._items(split), self._given_collator()
+        if isinstance(items, CandidateTable):
+            return self.loader(placed(items, split, self.on_bad_rows), collator)
+        return self.photo_loader(placed(items, split, self.on_bad_rows), collator)
 
     def predict_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Return what is not answered of the split test, with the lists kept for answers that people read.
@@ -206,7 +236,7 @@ class GeoDataModule(L.LightningDataModule, ABC):
         lists = self._items("test")
         if not isinstance(lists, CandidateTable):
             self.answered, self.left = 0, len(lists)
-            return self.loader(lists, collator)
+            return self.photo_loader(lists, collator)
         rows = range(len(lists)) if self.unanswered is None else self.unanswered(lists)
         self.answered, self.left = len(lists) - len(rows), len(rows)
         return self.loader(Subset(lists, rows), _KeepLists(collator)) if rows else []  # type: ignore[arg-type]
@@ -240,7 +270,8 @@ class _LazyLoader(DataLoader[Any]):
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        yield from super().__iter__()
+        batches = super().__iter__()
+        yield from self.collate_fn.batches(batches) if isinstance(self.collate_fn, ReadablePhotos) else batches
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing to save, but tell Lightning that this loader resumes in the middle of an epoch."""

@@ -38,7 +38,9 @@ class GeoTable(GeoDataModule):
     Rows that cannot be used are an error that names file, row and column. With `on_bad_rows: skip` they are left out,
     counted in one warning, and written to `skipped_rows.<split>.csv` in the trainer's default_root_dir, or in the
     working folder where there is no trainer: file, row (the line of a CSV file, from 1; the row of a parquet file, from
-    0), column, value and reason. The file is removed when no row of its table is skipped any more.
+    0), column, value and reason. The file is removed when no row of its table is skipped any more. Photos that a
+    retriever cannot read are left out too then, when it comes to them, and written to `unreadable_photos.csv` there; a
+    ranker passes over such photos in any case.
 
     Args:
         test: the table of the photos to report.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from georanker.data.base import SPLITS, Collator, GeoDataModule
+from georanker.data.tables import BadRows
 from georanker.exif import read_gps
 from georanker.stores.folder_store import FolderStore
 from georanker.types import GeorankerError, Photo
@@ -27,6 +28,8 @@ class PhotoFolder(GeoDataModule):
 
     Args:
         root: the folder.
+        on_bad_rows: "error" stops where a retriever cannot read a photo; "skip" leaves such photos out, and writes them
+            to unreadable_photos.csv in the trainer's default_root_dir, or in the working folder.
         candidates: the folder with the candidates files; without it the loaders give photos.
         batch_size: photos or lists in a batch of one process.
         num_workers: processes that decode photos beside the training.
@@ -37,6 +40,7 @@ class PhotoFolder(GeoDataModule):
     def __init__(
         self,
         root: Path,
+        on_bad_rows: BadRows = "error",
         candidates: Path | None = None,
         batch_size: int = 64,
         num_workers: int = 0,
@@ -45,7 +49,7 @@ class PhotoFolder(GeoDataModule):
     ) -> None:
         super().__init__(candidates, batch_size, num_workers, seed, collator)
         self.save_hyperparameters(ignore=["collator", "candidates", "root"])  # paths would have to be unpickled
-        self.root = Path(root)
+        self.root, self.on_bad_rows = Path(root), on_bad_rows
         self.photo_source = self.gallery_source = self._store = FolderStore(self.root)
         self._photos: dict[str, list[Photo]] = {}
 

@@ -82,7 +82,8 @@ class Retriever(Recorded, L.LightningModule, ABC):
 
         Args:
             photos: the gallery's photos; each must have a place.
-            batches: the same photos in the same order, as a loader with this retriever's collator gives them.
+            batches: the same photos in the same order, as a loader with this retriever's collator gives them; those
+                that they lack are left out of the gallery.
 
         Raises:
             GeorankerError: there are no photos, or one has no place.
@@ -93,15 +94,17 @@ class Retriever(Recorded, L.LightningModule, ABC):
         vectors: list[Tensor] = []
         location_vectors: list[Tensor] = []
         seen: list[Tensor] = []
-        done, every = 0, -(-len(photos) // MOST)
+        kept: list[int] = []
+        every = -(-len(photos) // MOST)
         for batch in batches:
-            seen.append(looks(batch.pixels[-done % every :: every]))
-            done += len(batch)
+            seen.append(looks(batch.pixels[-len(kept) % every :: every]))
+            kept += rows_of(batch, photos, kept[-1] + 1 if kept else 0)
             batch = batch.to(self.device)
             vectors.append(self.embed_photos(batch).float().cpu())
             location_vectors.append(self.embed_places(batch.places).float().cpu())
         gallery = Gallery(self.fingerprint())
-        gallery.add(photos, torch.cat(vectors).numpy(), torch.cat(location_vectors).numpy())
+        found = photos if len(kept) == len(photos) else [photos[row] for row in kept]
+        gallery.add(found, torch.cat(vectors).numpy(), torch.cat(location_vectors).numpy())
         gallery.looks = torch.cat(seen).numpy()
         return gallery
 
@@ -114,18 +117,19 @@ class Retriever(Recorded, L.LightningModule, ABC):
         top_k: int,
         negatives: int = 0,
     ) -> Iterator[CandidateList]:
-        """Yield the candidates of each photo, in the order of the photos; only one batch is held in memory.
+        """Yield the candidates of each photo of the batches, in their order; only one batch is held in memory.
 
         Raises:
             GeorankerError: the gallery was made by another retriever.
         """
         self.eval()
         gallery.check_fingerprint(self.fingerprint())
-        done = 0
+        start = 0
         for batch in batches:
             vectors = self.embed_photos(batch.to(self.device)).float().cpu().numpy()
-            yield from gallery.search(photos[done : done + len(batch)], vectors, top_k, negatives)
-            done += len(batch)
+            rows = rows_of(batch, photos, start)
+            yield from gallery.search([photos[row] for row in rows], vectors, top_k, negatives)
+            start = rows[-1] + 1
 
     def retrieve(
         self, photos: Sequence[Photo], gallery: Gallery, top_k: int, batch_size: int = 64
@@ -141,3 +145,14 @@ class Retriever(Recorded, L.LightningModule, ABC):
         starts = range(0, len(photos), batch_size)
         batches = (self.collator(photos[start : start + batch_size]) for start in starts)
         return list(self.stream(photos, batches, gallery, top_k))
+
+
+def rows_of(batch: PhotoBatch, photos: Sequence[Photo], start: int) -> list[int]:
+    """Return where the photos of a batch stand, from row `start` on; those between them could not be read."""
+    rows = []
+    for photo_id in batch.photo_ids:
+        while photos[start].id != photo_id:
+            start += 1
+        rows.append(start)
+        start += 1
+    return rows

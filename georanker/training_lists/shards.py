@@ -13,6 +13,8 @@ from georanker.files import write_json
 from georanker.job_folder import JobFolder, read_json
 from georanker.types import CandidateList
 
+UNREAD = "photos that could not be read"
+
 
 class Shards(JobFolder):
     """Candidate lists so far: a folder with a candidates file for each shard, which is there whole or not at all.
@@ -69,7 +71,7 @@ class Shards(JobFolder):
 
         Args:
             number: of the shard.
-            lists: of its rows, in their order.
+            lists: of those of its rows whose photos could be read, in their order.
             retriever: the fingerprint of the retriever.
             gallery: the folder that `gallery_row` counts in.
             counts: what is to be told of the shard.
@@ -78,7 +80,8 @@ class Shards(JobFolder):
             GeorankerError: the folder was removed, or belongs to another run by now.
         """
         self.check_mine()
-        write_json(self.path(number).with_suffix(".json"), dict(counts))
+        unread = len(self.span(number)) - len(lists)
+        write_json(self._told(number), {**counts, **({UNREAD: unread} if unread else {})})
         write_candidates(self.path(number), lists, retriever, gallery)
 
     def lists(self) -> Iterator[CandidateList]:
@@ -90,8 +93,7 @@ class Shards(JobFolder):
         """Return the sums of what is told of the shards."""
         total: dict[str, int] = {}
         for number in range(len(self)):
-            for name, count in read_json(self.path(number).with_suffix(".json")).items():
-                assert isinstance(count, int)
+            for name, count in self._counts(number).items():
                 total[name] = total.get(name, 0) + count
         return total
 
@@ -106,4 +108,10 @@ class Shards(JobFolder):
                 rows: int = file.metadata.num_rows
         except (OSError, pa.ArrowException):
             return False
-        return rows == len(self.span(number))
+        return rows + self._counts(number).get(UNREAD, 0) == len(self.span(number))
+
+    def _told(self, number: int) -> Path:
+        return self.path(number).with_suffix(".json")
+
+    def _counts(self, number: int) -> dict[str, int]:
+        return {name: count for name, count in read_json(self._told(number)).items() if isinstance(count, int)}

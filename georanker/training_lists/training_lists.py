@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -17,13 +18,14 @@ from torch.utils.data import Subset
 
 from georanker.candidates import write_candidates
 from georanker.data.base import GeoDataModule
+from georanker.data.placed import placed
 from georanker.gazetteer import ATTRIBUTION, gazetteer
 from georanker.georanking import told, write_georanking
 from georanker.job_folder import OTHERWISE, differing
-from georanker.retrievers.base import Retriever
+from georanker.retrievers.base import Retriever, rows_of
 from georanker.retrievers.gallery import Gallery
 from georanker.training_lists.distinct_neighbours import DistinctNeighbours
-from georanker.training_lists.shards import Shards
+from georanker.training_lists.shards import UNREAD, Shards
 from georanker.types import CandidateList, GeorankerError, Photo, Place
 
 FORMAT_VERSION = 1
@@ -61,7 +63,7 @@ class TrainingLists:
     ) -> None:
         self.data, self.split, self.model, self.neighbours, self.negatives = data, split, model, neighbours, negatives
         self.gallery, self.related = neighbours.gallery, neighbours.related
-        self.photos = data.photos(split)
+        self.photos = placed(data.photos(split), split, data.on_bad_rows)
         if not len(self.photos):
             raise GeorankerError(f"the split {split} has no photos")
         count = min(count or len(self.photos), len(self.photos))
@@ -120,31 +122,38 @@ class TrainingLists:
 
     def _add(self, numbers: Sequence[int], console: Console) -> None:
         """Make some shards."""
-        rows = [row for number in numbers for row in self.rows[self.shards.span(number)].tolist()]
+        spans = [self.shards.span(number) for number in numbers]
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn()
         with Progress(*columns, console=console) as progress:
-            task = progress.add_task(f"Finding neighbours for {self.split}", total=len(rows))
-            stream = self._lists(rows)
-            for number in numbers:
-                self.neighbours.left_out.clear()
-                lists = []
-                for found in islice(stream, len(self.shards.span(number))):
-                    lists.append(found)
-                    progress.advance(task)
-                self.shards.add(number, lists, self.retriever, self.gallery.folder, self.neighbours.left_out)
+            task = progress.add_task(f"Finding neighbours for {self.split}", total=sum(map(len, spans)))
+            stream = self._batches([at for span in spans for at in span])
+            for number, span in zip(numbers, spans, strict=True):
+                lists: list[CandidateList] = []
+                left_out: Counter[str] = Counter()
+                for found, reasons in islice(stream, -(-len(span) // self.data.batch_size)):
+                    lists += found
+                    left_out += reasons
+                    progress.advance(task, len(found))
+                self.shards.add(number, lists, self.retriever, self.gallery.folder, left_out)
 
     @torch.inference_mode()
-    def _lists(self, rows: Sequence[int]) -> Iterator[CandidateList]:
-        """Yield the lists of some photos; one batch of them is held in memory."""
+    def _batches(self, places: Sequence[int]) -> Iterator[tuple[list[CandidateList], Counter[str]]]:
+        """Yield the lists of each batch of photos, and what was left out of them; a shard is made of whole batches."""
         self.model.eval()
         self.data.loader(self.photos, self.model.collator)  # lets data prepare a whole split, before there are workers
-        batches = self.data.loader(Subset(self.photos, rows), self.model.collator)  # type: ignore[arg-type]
-        done = 0
-        for batch in batches:
-            photos = [self.photos[row] for row in rows[done : done + len(batch)]]
+        photos: Sequence[Photo] = Subset(self.photos, self.rows[places].tolist())  # type: ignore[arg-type, assignment]
+        size, start, done = self.data.batch_size, 0, 0
+        nothing = list[CandidateList](), Counter[str]()
+        for batch in self.data.photo_loader(photos, self.model.collator):
+            rows = rows_of(batch, photos, start)
+            yield from [nothing] * (rows[0] // size - done)  # for batches of which no photo could be read
+            start, done = rows[-1] + 1, rows[0] // size + 1
             vectors = self.model.embed_photos(batch.to(self.model.device)).float().cpu().numpy()
-            yield from gazetteer().named_lists(map(self._split_off, self.neighbours.of(photos, vectors)))
-            done += len(batch)
+            self.neighbours.left_out.clear()
+            found = self.neighbours.of([photos[row] for row in rows], vectors)
+            left_out = self.neighbours.left_out.copy()
+            yield list(gazetteer().named_lists(map(self._split_off, found))), left_out
+        yield from [nothing] * (-(-len(places) // size) - done)
 
     def _split_off(self, found: CandidateList) -> CandidateList:
         """Make negatives of the last candidates."""
@@ -154,6 +163,7 @@ class TrainingLists:
     def _write(self, console: Console) -> None:
         """Put the shards together."""
         left_out = self.shards.counts()
+        unread = left_out.pop(UNREAD, 0)
         write_candidates(self.candidates_file, self.shards.lists(), self.retriever, self.gallery.folder, ATTRIBUTION)
         written = write_georanking(
             self.file,
@@ -165,11 +175,17 @@ class TrainingLists:
         console.print(f"  candidates   {self.candidates_file}", highlight=False)
         for reason, count in sorted(left_out.items()):
             console.print(f"  left out     {count:,} of the nearest: {reason}", highlight=False)
+        if unread:
+            console.print(f"  left out     {unread:,} {UNREAD}", highlight=False)
 
     def _with_places(self) -> Iterator[tuple[Place, CandidateList]]:
         lists = self.shards.lists()
+        found = next(lists, None)
         for photos in self._taken():
-            yield from zip(gazetteer().named([_place(photo) for photo in photos]), lists, strict=False)
+            for photo, place in zip(photos, gazetteer().named([_place(photo) for photo in photos]), strict=True):
+                if found is not None and found.photo.id == photo.id:  # or else it could not be read
+                    yield place, found
+                    found = next(lists, None)
 
     def _taken(self) -> Iterator[list[Photo]]:
         """Yield all photos that are taken, some at a time."""

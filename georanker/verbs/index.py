@@ -20,12 +20,13 @@ def index(data: GeoDataModule, retriever: Path, out: Path) -> None:
     """
     from rich.progress import Progress
 
+    from georanker.data.placed import placed
     from georanker.retrievers.gallery import Gallery
 
     Gallery.check_place(out)
     model = load_retriever(retriever)
-    photos = data.photos("gallery")
-    batches = data.loader(photos, model.collator)
+    photos = placed(data.photos("gallery"), "gallery", data.on_bad_rows)
+    batches = data.photo_loader(photos, model.collator)
     with Progress() as bar:
         made = model.index(photos, bar.track(batches, description=f"Embedding a gallery of {len(photos):,}"))
     made.save(out)

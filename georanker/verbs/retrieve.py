@@ -48,6 +48,6 @@ def retrieve(
         photos = data.photos(split)
         told = f"Retrieving for {len(photos):,} photos of {split}"
         with Progress() as bar:  # gone with an error, too, and not when somebody lets go of the lists
-            batches = bar.track(data.loader(photos, model.collator), description=told)
+            batches = bar.track(data.photo_loader(photos, model.collator), description=told)
             lists = gazetteer().named_lists(model.stream(photos, batches, places, top_k, negatives))
             write_candidates(out / f"{split}.parquet", lists, model.fingerprint(), gallery, ATTRIBUTION)

@@ -85,7 +85,9 @@ def test_mistakes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_loaders_give_them(photos: Path, workers: int) -> None:
     data = PhotoFolder(photos, batch_size=4, num_workers=workers, collator=PhotoCollator(8))
-    (batch,) = data.test_dataloader()
+    loader = data.predict_dataloader()
+    assert not isinstance(loader, list)
+    (batch,) = loader
     assert batch.photo_ids == ("a/b/sydney.JPEG", "a/paris.jpg", "rio.png", "unknown.webp")
     assert batch.places[1].tolist() == pytest.approx(PLACES["a/paris.jpg"])
     assert batch.places[3].isnan().all()
