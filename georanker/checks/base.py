@@ -6,7 +6,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from georanker.geodesy import geodesic_km
 from georanker.types import LIMITS, Place
 
 SHOWN = 5
-"""Rows of a finding that are told; the others are counted."""
+"""Rows of a finding that are shown; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Finding:
     """In the plural, such as "missing photos"."""
     count: int
     rows: Sequence[str]
-    """The first of them, a line for each: an id or row, and what is the matter with it."""
+    """A line for each, or for the first of them: an id or row, and what is the matter with it."""
     fix: str
     """What to do about it."""
 
@@ -148,9 +148,30 @@ class Check(ABC):
 def found(
     split: str, what: str, items: Sequence[Any] | np.ndarray, fix: str, line: Callable[[Any], str] = str
 ) -> Iterator[Finding]:
-    """Yield a finding if there is anything in `items`, whose first ones `line` puts into words."""
+    """Yield a finding if there is anything in `items`, which `line` puts into words when they are asked for."""
     if len(items):
-        yield Finding(split, what, len(items), [line(item) for item in items[:SHOWN]], fix)
+        yield Finding(split, what, len(items), _Lines(items, line), fix)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines(Sequence[str]):
+    """Lines for items, of which there may be millions, and few are looked at."""
+
+    items: Sequence[Any] | np.ndarray
+    line: Callable[[Any], str]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        """Return one line, or several."""
+        return [self.line(item) for item in self.items[row]] if isinstance(row, slice) else self.line(self.items[row])
 
 
 def possible(places: np.ndarray) -> np.ndarray:

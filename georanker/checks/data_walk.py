@@ -19,7 +19,7 @@ from georanker.checks.photo_looks import PhotoLooks
 from georanker.data.base import SPLITS, GeoDataModule
 from georanker.data.table_photos import TablePhotos
 from georanker.data.unusable_rows import UnusableRows
-from georanker.types import GeorankerError, Photo, PhotoSource
+from georanker.types import GeorankerError, Photo
 
 _NO_SPLIT = "a split that no benchmark has"
 
@@ -39,6 +39,8 @@ class DataWalk:
         self.sample = photos
         self.findings: list[Finding] = []
         """What could not be opened."""
+        self._seen: dict[int, dict[str, Look]] = {}
+        """What reading photos gave, by their source: splits may share photos, and candidates are those of a gallery."""
 
     def splits(self, names: Sequence[str] | None = None) -> list[Split]:
         """Open splits, and read their photos and those of their candidates.
@@ -49,6 +51,8 @@ class DataWalk:
         Raises:
             GeorankerError: nothing can be opened; what the benchmark itself says of that.
         """
+        if names is not None and not names:
+            raise GeorankerError("splits is empty: name those to look at, or leave it out to look at all")
         opened = [split for name in names or SPLITS if (split := self._opened(name, names is not None)) is not None]
         if not opened and not self.findings:
             self.data.photos(SPLITS[-1])  # raises, and says why
@@ -57,8 +61,7 @@ class DataWalk:
             fix = "make them with `georanker retrieve`, or leave data.candidates out"
             told = f"{folder} holds no train.parquet, val.parquet or test.parquet"
             self.findings += found("all", "folders of candidates without candidates", [told], fix)
-        gallery = {id_: look for split in opened if split.name == "gallery" for id_, look in split.looks.items()}
-        return [replace(split, candidate_looks=self._candidates(split, gallery)) for split in opened]
+        return [replace(split, candidate_looks=self._candidates(split)) for split in opened]
 
     def _opened(self, name: str, wanted: bool) -> Split | None:
         with _heard() as warnings:
@@ -75,12 +78,22 @@ class DataWalk:
             photos = self.data.photos(name)
         except UnusableRows as error:
             self._tell_rows(name, error)
-            return None
+            return self._photos_alone(name)
         except GeorankerError as error:
             if wanted or not self._is_absent(name, error):
                 self.findings += found(name, "splits that cannot be opened", [error], _fix(error))
             return None
         return photos, self._lists(name)
+
+    def _photos_alone(self, name: str) -> tuple[Sequence[Photo], None] | None:
+        """Return the photos of a split whose candidates are at fault; None where its own rows are."""
+        collator, self.data.collator = self.data.collator, PhotoLooks.of  # with it, no candidates are asked for
+        try:
+            return self.data.photos(name), None
+        except UnusableRows:
+            return None
+        finally:
+            self.data.collator = collator
 
     def _is_absent(self, name: str, error: GeorankerError) -> bool:
         """Return whether an error says what a benchmark says of any split that it does not have."""
@@ -113,15 +126,13 @@ class DataWalk:
             if (what, *fault.rows) not in told:
                 self.findings.append(Finding(name, what, fault.count, fault.rows, fix))
 
-    def _candidates(self, split: Split, gallery: Mapping[str, Look]) -> Mapping[str, Look]:
-        """Return what reading the candidates' photos gave; those of the split gallery were read before."""
+    def _candidates(self, split: Split) -> Mapping[str, Look]:
+        """Return what reading the candidates' photos gave."""
         source = self.data.gallery_source
         if split.lists is None or source is None:
             return {}
         ids = pc.unique(split.lists.candidate_ids.drop_null()).to_pylist()
-        known = {id_: gallery[id_] for id_ in ids if id_ in gallery}
-        photos = [Photo(id_, None, source) for id_ in ids if id_ not in gallery]
-        return known | self._looks(photos, f"candidates' photos of {split.name}")
+        return self._looks([Photo(id_, None, source) for id_ in ids], f"candidates' photos of {split.name}")
 
     def _looks(self, photos: Sequence[Photo], what: str) -> dict[str, Look]:
         from rich.console import Console
@@ -132,12 +143,14 @@ class DataWalk:
         chosen = photos
         if self.sample is not None and self.sample < len(photos):
             chosen = [photos[at] for at in np.linspace(0, len(photos) - 1, self.sample).astype(int)]
-        batches = self.data.loader(chosen, PhotoLooks.of)
-        looks: dict[str, Look] = {}
-        told, console = f"Reading {len(chosen):,} {what}", Console(stderr=True)
+        seen = self._seen.setdefault(id(photos[0].source), {})
+        unread = [photo for photo in chosen if photo.id not in seen] if seen else chosen
+        batches = self.data.loader(unread, PhotoLooks.of) if len(unread) else ()
+        told, console = f"Reading {len(unread):,} {what}", Console(stderr=True)
         for batch in track(batches, told, console=console, transient=True, disable=not console.is_terminal):
-            looks |= dict(zip(batch.photo_ids, batch.looks, strict=True))
-        return looks | (_missing(photos, photos[0].source, looks) if chosen is not photos else {})
+            seen |= dict(zip(batch.photo_ids, batch.looks, strict=True))
+        looks = {photo.id: seen[photo.id] for photo in chosen}
+        return looks | (_missing(photos, looks) if chosen is not photos else {})
 
 
 def _columns(photos: Sequence[Photo]) -> tuple[pa.Array, np.ndarray, pa.Array]:
@@ -168,8 +181,9 @@ def _heard() -> Iterator[list[str]]:
         logger.propagate = propagate
 
 
-def _missing(photos: Sequence[Photo], source: PhotoSource, looks: Mapping[str, Look]) -> dict[str, Look]:
+def _missing(photos: Sequence[Photo], looks: Mapping[str, Look]) -> dict[str, Look]:
     """Ask a source that knows what it holds for the photos that the sample left out."""
+    source = photos[0].source
     if not isinstance(source, Container):
         return {}
     ids = (photo.id for photo in photos)

@@ -25,6 +25,8 @@ from georanker.data.placed import placed
 from georanker.data.readable_photos import ReadablePhotos
 from georanker.data.tables import BadRows
 from georanker.job_folder import place_of_process
+from georanker.stores.base import PhotoStore
+from georanker.stores.open_store import open_store
 from georanker.types import Batch, CandidateList, GeorankerError, ListCollator, Photo, PhotoSource, RankingBatch
 
 Collator = Callable[[Any], Batch]
@@ -90,6 +92,10 @@ class GeoDataModule(L.LightningDataModule, ABC):
     def own_lists(self, split: str) -> CandidateTable | None:
         """Return the candidate lists that the benchmark's own files hold for a split; None if they hold none."""
         return None
+
+    def opened(self, photos: Path) -> PhotoStore:
+        """Return the store of the photos that are asked about, wherever they lie."""
+        return open_store(photos)
 
     def uncut_lists(self, split: str) -> CandidateTable | None:
         """Return `own_lists` as `cut` takes them: with the candidates before the first that is wanted."""

@@ -17,7 +17,6 @@ from georanker.data.candidate_cells import CandidateCells
 from georanker.data.table_photos import TablePhotos
 from georanker.data.tables import BadRows, TableFile, tell
 from georanker.discovery import classes
-from georanker.stores.base import PhotoStore
 from georanker.stores.open_store import open_store
 from georanker.types import GeorankerError, ListCollator, Photo, PhotoSource
 
@@ -148,10 +147,6 @@ class GeoTable(GeoDataModule):
         # Splits may share a table; with its candidates it is another one than without.
         self._kept: dict[tuple[Path, PhotoSource | None, bool], tuple[TablePhotos, CandidateTable | None]] = {}
         self._counted: set[Path] = set()
-
-    def opened(self, photos: Path) -> PhotoStore:
-        """Return the store of the photos that are asked about."""
-        return open_store(photos)
 
     def photos(self, split: str) -> Sequence[Photo]:
         """Return the photos of a split, in the order of the table, which is read once for them and its own lists.

@@ -54,6 +54,11 @@ class Neighbours:
                 f"{self.gallery}: has {len(gallery):,} rows, MP16_Pro_filtered.csv has {self.known_rows:,}; if "
                 f"{self.path} was made for that one, its rows mean other photos here"
             )
+        width: int = rows.shape[1]
+        first = width if self.retrieved_count is None else self.retrieved_count
+        last = min(width, self.negative_count)
+        ranks = np.arange(width)
+        rows = rows[:, (ranks < first) | (ranks >= width - last)]
         asked, inverse = np.unique(rows, return_inverse=True)
         at: np.ndarray = inverse.reshape(rows.shape)
         gallery.only(asked)
@@ -77,8 +82,7 @@ class Neighbours:
                 countries=countries,
             )
 
-        width: int = at.shape[1]
-        return column(at[:, : self.retrieved_count]), column(at[:, max(0, width - self.negative_count) :])
+        return column(at[:, :first]), column(at[:, at.shape[1] - last :])
 
     def _rows(self, length: int) -> np.ndarray:
         try:

@@ -82,6 +82,14 @@ class PhotoFolder(GeoDataModule):
                 "%s: %s photos are left out, the first is %s; convert them to JPEG or PNG",
                 *(self.root, f"{len(others):,}", others[0]),
             )
+        root = self.root.resolve()
+        links = [path for path in self.root.rglob("*") if path.is_symlink()]
+        led = sorted(str(path) for path in links if path.is_dir() or not path.resolve().is_relative_to(root))
+        if led:
+            logging.getLogger("georanker").warning(
+                "%s: %s links to folders or out of it are not followed, the first is %s; copy what they lead to",
+                *(self.root, f"{len(led):,}", led[0]),
+            )
 
     def photos(self, split: str) -> Sequence[Photo]:
         """Return the photos of a split, in the order of their names; their EXIF is read once."""

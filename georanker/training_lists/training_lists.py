@@ -99,7 +99,12 @@ class TrainingLists:
                 return  # in this order: the process that writes the files removes the shards
             if not mine:
                 break
-            self._add(mine, console)
+            try:
+                self._add(mine, console)
+            except GeorankerError:
+                if processes == 1 and len(self.shards.missing()) == len(self.shards):
+                    self.shards.remove()  # nothing is lost, and the corrected command finds no other's folder
+                raise
         with self.shards.alone() as there:
             missing = self.shards.missing() if there else ()
             if there and not missing:

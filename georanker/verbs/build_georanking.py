@@ -46,7 +46,8 @@ def build_georanking(
         splits: which splits to write; those beside train become GeoRanking_SPLIT.parquet and SPLIT.parquet, which a
             ranker trains on under the name train.parquet.
         photos: how many photos of each split to take, evenly spread; all by default.
-        top_k: candidates of each photo; the photo itself at rank 0 makes 20, as in the paper.
+        top_k: candidates of each photo; the photo itself at rank 0 makes 20, as in the paper. With fewer than 12, the
+            7 that GeoRanking trains on and the 5 that it names as negatives overlap.
         negatives: so many of them, from the tail, are the negatives of the candidates file.
         duplicate_cosine: photos whose vectors have at least this cosine are taken for the same; null for none.
         related: a CSV or parquet file with photos and their authors, sequences or the like: what shares a value with

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from georanker.files import file_beside
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +22,7 @@ def check_data(
     data: GeoDataModule,
     splits: Sequence[str] | None = None,
     photos: int | None = None,
+    out: Path | None = None,
 ) -> None:
     """Check a benchmark: its photos, its coordinates, and its lists of candidates.
 
@@ -28,6 +33,7 @@ def check_data(
         data: the benchmark.
         splits: which splits to look at; all that the benchmark has by default.
         photos: how many photos of each split to read, evenly spread; all by default.
+        out: a CSV file for all that is wrong, with split, mistake, row and fix; the first of each are shown anyway.
     """
     from rich.console import Console
 
@@ -48,6 +54,8 @@ def check_data(
     for finding in findings:
         _tell(console, finding)
     console.print()
+    if out is not None:
+        _write(out, findings)
     if findings:
         console.print(f"kinds of mistakes: {len(findings)}", style="bold red")
         sys.exit(1)
@@ -91,10 +99,22 @@ def _draw(console: Console, name: str, lists: Lists) -> None:
     console.print(within_table({"first candidate": lists.first_km()[known], "oracle, the best": best_km}, RADII_KM))
 
 
+def _write(out: Path, findings: Sequence[Finding]) -> None:
+    """Write all rows of what is wrong; of bad rows in tables, the first of each kind."""
+    with file_beside(out) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["split", "mistake", "row", "fix"])
+        for finding in findings:
+            writer.writerows([finding.split, finding.what, row, finding.fix] for row in finding.rows)
+
+
 def _tell(console: Console, finding: Finding) -> None:
+    from georanker.checks.base import SHOWN
+
     console.print(f"\n[bold red]{finding.split}[/]  {finding.what}: [bold]{finding.count:,}[/]")
-    for row in finding.rows:
+    shown = finding.rows[:SHOWN]
+    for row in shown:
         console.print(f"    {row}", style="dim", markup=False, highlight=False, soft_wrap=True)
-    if finding.count > len(finding.rows):
-        console.print(f"    and {finding.count - len(finding.rows):,} more", style="dim")
+    if finding.count > len(shown):
+        console.print(f"    and {finding.count - len(shown):,} more", style="dim")
     console.print(f"  {finding.fix}", markup=False, highlight=False, soft_wrap=True)

@@ -59,12 +59,13 @@ def report(
     if data is None and not (photos and gallery_photos) and predictions.is_dir():
         data = own_data(predictions)
     background = earth_picture()
+    opened = open_store if data is None else data.opened
     written = write_report(
         file,
         out,
         title=title,
         radii_km=radii_km,
-        photo_source=open_store(photos) if photos else getattr(data, "photo_source", None),
+        photo_source=opened(photos) if photos else getattr(data, "photo_source", None),
         gallery_source=open_store(gallery_photos) if gallery_photos else getattr(data, "gallery_source", None),
         background=background,
         credit=EARTH_CREDIT if background else "",
