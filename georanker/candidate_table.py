@@ -110,6 +110,7 @@ class CandidateTable(Sequence[CandidateList]):
         photo_source: holds the bytes of the photos.
         gallery_source: holds the bytes of the candidates' photos.
         gallery: the folder of the gallery that `gallery_row` counts in.
+        checked: False for who looks for what is wrong in the rows.
 
     Raises:
         GeorankerError: a row holds what cannot be: a place that does not exist, a score that is not a number, an empty
@@ -123,13 +124,15 @@ class CandidateTable(Sequence[CandidateList]):
         photo_source: PhotoSource | None = None,
         gallery_source: PhotoSource | None = None,
         gallery: str = "",
+        checked: bool = True,
     ) -> None:
-        self.origin, self.gallery = origin, gallery
+        self.origin, self.gallery, self._checked = origin, gallery, checked
         self.photo_source, self.gallery_source = photo_source, gallery_source
         table = table.select(SCHEMA.names).combine_chunks()
         self.columns: dict[str, pa.Array] = {name: _whole(table[name]) for name in SCHEMA.names}
         """The columns of `SCHEMA`, for who looks at all rows at once."""
-        self._check()
+        if checked:
+            self._check()
         self._lists = {name: _StructLists(self.columns[name], gallery_source) for name in ("candidates", "negatives")}
 
     def _check(self) -> None:
@@ -204,7 +207,8 @@ class CandidateTable(Sequence[CandidateList]):
         cut = {"candidates": _filtered(self.columns["candidates"], kept)}
         cut["negatives"] = _filtered(self.columns["negatives"], also_kept)
         table = pa.table(self.columns | cut, SCHEMA)
-        return CandidateTable(table, self.origin, self.photo_source, self.gallery_source, self.gallery)
+        sources = self.photo_source, self.gallery_source
+        return CandidateTable(table, self.origin, *sources, self.gallery, self._checked)
 
     def fingerprint(self) -> str:
         """Return what tells these lists from others: a hash of all rows."""

@@ -89,6 +89,8 @@ class Gazetteer:
         (['France', 'United States'], [0.0, 110.0])
         """
         places = torch.from_numpy(np.asarray(points, np.float64))
+        if places.ndim != 2:
+            raise ValueError(f"points must have shape (N, 2), not {tuple(places.shape)}")
         check_places(places)
         known = ~places.isnan().any(-1).numpy()
         rows = np.full(len(places), -1)  # the row of the point that is not known

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from georanker.candidate_table import SCHEMA as LISTS
 from georanker.candidate_table import candidate_column
+from georanker.data.swapped import swapped
 from georanker.data.tables import BadRows, TableFile
 from georanker.rows import write_rows
 from georanker.types import LIMITS, CandidateList, GeorankerError, Place
@@ -89,13 +90,14 @@ def read_georanking(path: Path, ranks: tuple[int, int], negatives: int, on_bad_r
         report: where to write such rows if they are skipped.
 
     Raises:
-        GeorankerError: the file cannot be read, a column is missing or of another kind, or a row cannot be used.
+        GeorankerError: the file cannot be read, a column is missing or of another kind, latitude and longitude are
+            swapped, or a row cannot be used.
     """
     file = TableFile(path, SCHEMA.names)
     batch = pa.RecordBatch.from_arrays([_cast(file, field) for field in SCHEMA], schema=SCHEMA)
     rows = np.arange(len(file))
     least = functools.partial(_few, least=max(ranks[1], negatives))
-    for check in (_lengths, _items, least, _places):
+    for check in (_lengths, _items, least, functools.partial(_places, path=path)):
         good = np.ones(len(rows), bool)
         for at, column, reason in check(batch):
             file.fault(rows[at], column, reason)
@@ -135,7 +137,20 @@ def _few(batch: pa.RecordBatch, least: int) -> Iterator[_Fault]:
     yield np.flatnonzero(beside < least), "ref_img_id", reason
 
 
-def _places(batch: pa.RecordBatch) -> Iterator[_Fault]:
+def _check_order(path: Path, batch: pa.RecordBatch) -> None:
+    """Raise if latitude and longitude are swapped, in the photos' places or in those of their references."""
+    for name, column in (("gps", batch["gps"]), ("ref_gps", batch["ref_gps"].flatten())):
+        places = _degrees(column)
+        beyond = swapped(*places.T)
+        if beyond:
+            raise GeorankerError(
+                f"{path}, column {name}: latitude and longitude are swapped: {beyond:,} of {len(places):,} latitudes "
+                "are beyond 90 degrees, and no longitude is; write latitude first"
+            )
+
+
+def _places(batch: pa.RecordBatch, path: Path) -> Iterator[_Fault]:
+    _check_order(path, batch)
     for axis, (name, limit) in enumerate(LIMITS.items()):
         reason = f"has a {name} outside [-{limit:g}, {limit:g}] degrees"
         own, others = (_degrees(column)[:, axis] for column in (batch["gps"], batch["ref_gps"].flatten()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -214,3 +215,12 @@ def test_untrained_weights_are_named(small_data: list[str], tmp_path: Path, capl
     folder = [f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=False"]
     main(["test", DEMO, *small_data, *folder])
     assert "no --ckpt_path: the figures are those of untrained weights" in caplog.text
+
+
+def test_a_terminal_that_knows_ascii_alone(small_data: list[str]) -> None:
+    data = [f"--data={ROOT / 'configs/data/blue_marble_demo.yaml'}", *small_data]
+    command = [sys.executable, "-m", "georanker", "check-data", *data, "--photos=0", "--splits=[test]"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+    assert "Traceback" not in done.stderr
+    assert "km from the truth" in done.stdout

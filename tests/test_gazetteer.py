@@ -136,6 +136,11 @@ def test_points_that_cannot_be_are_refused(wrong: np.ndarray) -> None:
         gazetteer().lookup(wrong)
 
 
+def test_one_point_is_no_table() -> None:
+    with pytest.raises(ValueError, match=r"points must have shape \(N, 2\), not \(2,\)"):
+        gazetteer().lookup(np.array([1.0, 2.0]))
+
+
 def test_nothing_in_nothing_out() -> None:
     assert gazetteer().named([]) == []
     assert gazetteer().described([]) == []

@@ -23,10 +23,10 @@ SHORT = ["--trainer.limit_train_batches=1", "--trainer.max_epochs=1", "--trainer
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Yield the words of each command, those of a loop for its first and its last value."""
+    """Yield the words of each command, those of a loop for each of its values."""
     for line in "".join(re.findall(r"```bash\n(.*?)```", text, re.S)).splitlines():
         loop = re.fullmatch(r"for (\w+) in (.+?); do (.+); done", line)
-        values, command = (loop[2].split()[:: len(loop[2].split()) - 1], loop[3]) if loop else ([""], line)
+        values, command = (loop[2].split(), loop[3]) if loop else ([""], line)
         for value in values:
             yield shlex.split(command.replace(f"${loop[1]}", value) if loop else command)
 
@@ -48,8 +48,8 @@ def test_commands_are_found() -> None:
     }
 
 
-def test_a_loop_is_its_first_and_its_last_command() -> None:
-    assert list(commands("```bash\nfor x in 1 2 3; do a --b $x; done\n```")) == [["a", "--b", "1"], ["a", "--b", "3"]]
+def test_a_loop_is_a_command_for_each_value() -> None:
+    assert list(commands("```bash\nfor x in 1 2 3; do a --b $x; done\n```")) == [["a", "--b", each] for each in "123"]
 
 
 @pytest.fixture(scope="module")

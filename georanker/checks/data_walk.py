@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from georanker.candidate_table import SCHEMA
+from georanker.candidate_table import SCHEMA, CandidateTable
 from georanker.checks.base import Finding, Lists, Look, Split, found
 from georanker.checks.photo_looks import PhotoLooks
 from georanker.data.base import SPLITS, GeoDataModule
@@ -114,8 +114,16 @@ class DataWalk:
             return None
         except GeorankerError as error:
             self.findings += found(name, "files of lists that cannot be used", [error], _fix(error))
-            return None if file is None else _unchecked(file)
+            return None if file is None else self._unchecked(file)
         return None if table is None else Lists(table.columns, table.origin)
+
+    def _unchecked(self, file: Path) -> Lists | None:
+        """Open a candidates file whose rows are wrong, cut as ever, so that all of them can be told."""
+        try:
+            table = pq.read_table(file, columns=SCHEMA.names).cast(SCHEMA)
+        except (OSError, ValueError, pa.ArrowException):
+            return None
+        return Lists(self.data.cut(CandidateTable(table, str(file), checked=False)).columns, str(file))
 
     def _tell_rows(self, name: str, error: UnusableRows) -> None:
         """Add a finding for each column and reason; those of a shared table are told once."""
@@ -188,15 +196,6 @@ def _missing(photos: Sequence[Photo], looks: Mapping[str, Look]) -> dict[str, Lo
         return {}
     ids = (photo.id for photo in photos)
     return {id_: Look("is not there", missing=True) for id_ in ids if id_ not in looks and id_ not in source}
-
-
-def _unchecked(file: Path) -> Lists | None:
-    """Open a candidates file whose rows are wrong, so that all of them can be told."""
-    try:
-        table = pq.read_table(file, columns=SCHEMA.names).cast(SCHEMA).combine_chunks()
-        return Lists({name: pa.concat_arrays(table[name].chunks) for name in SCHEMA.names}, str(file))
-    except (OSError, ValueError, pa.ArrowException):
-        return None
 
 
 def _fix(error: GeorankerError) -> str:

@@ -11,7 +11,7 @@ from georanker.checks.base import Check, Finding, Lists, Split, found
 
 
 class IncompleteLists(Check):
-    """Finds empty lists, photos without a list, and lists whose photo or truth is not that of the split."""
+    """Finds lists that are too short, photos without one, and lists whose photo or truth is not that of the split."""
 
     def findings(self, splits: Sequence[Split]) -> Iterator[Finding]:
         """Yield them split by split."""
@@ -24,6 +24,11 @@ def _findings(split: Split, lists: Lists) -> Iterator[Finding]:
     empty = np.flatnonzero(lists.lengths == 0)
     fix = "retrieve candidates for them, or drop their rows"
     yield from found(split.name, "empty lists", empty, fix, lists.list_line)
+
+    if split.name == "train":
+        single = np.flatnonzero(lists.lengths == 1)
+        fix = "nothing can be learned from them: take more candidates, or a larger gallery"
+        yield from found(split.name, "lists of one candidate", single, fix, lists.list_line)
 
     ids = split.ids
     without = ids.filter(pc.invert(pc.is_in(ids, lists.ids)))

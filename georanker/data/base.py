@@ -53,6 +53,8 @@ class GeoDataModule(L.LightningDataModule, ABC):
     """Holds the bytes of the gallery's photos."""
     on_bad_rows: BadRows = "error"
     """What to do with rows that cannot be used, and with photos that a retriever cannot read."""
+    beside: Path | None = None
+    """The folder for files on what is left out; None for that of the trainer, or the working folder."""
     unanswered: Callable[[CandidateTable], Sequence[int]] | None = None
     """Chooses the rows that `predict` asks for; a callback that goes on with earlier answers sets it. None for all."""
     answered: int = 0
@@ -131,11 +133,11 @@ class GeoDataModule(L.LightningDataModule, ABC):
         return own
 
     def skipped_rows(self, split: str) -> Path:
-        """Return the file for the rows of a split that are skipped: beside the run, or in the working folder."""
+        """Return the file for the rows of a split that are skipped: beside the run, or what a command writes."""
         return self._beside_run(f"skipped_rows.{split}.csv")
 
     def _beside_run(self, name: str) -> Path:
-        return Path(self.trainer.default_root_dir if self.trainer else ".") / name
+        return (self.beside or Path(self.trainer.default_root_dir if self.trainer else ".")) / name
 
     def loader(
         self, items: Sequence[Photo] | Sequence[CandidateList], collator: Collator, shuffle: bool = False
@@ -177,7 +179,7 @@ class GeoDataModule(L.LightningDataModule, ABC):
     def photo_loader(self, photos: Sequence[Photo], collator: Collator, shuffle: bool = False) -> DataLoader[Any]:
         """Return a loader over photos, as `loader` does; a batch lacks photos that cannot be read and may be skipped.
 
-        They are written to `unreadable_photos.csv`, beside the run or in the working folder.
+        They are written to `unreadable_photos.csv`, beside the run, or what a command writes.
         """
         if self.on_bad_rows == "error":
             return self.loader(photos, collator, shuffle)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from georanker.candidate_table import SCHEMA, CandidateTable, named_column
 from georanker.data.base import Collator, GeoDataModule
 from georanker.data.candidate_cells import CandidateCells
+from georanker.data.swapped import swapped
 from georanker.data.table_photos import TablePhotos
 from georanker.data.tables import BadRows, TableFile, tell
 from georanker.discovery import classes
@@ -22,8 +23,6 @@ from georanker.types import GeorankerError, ListCollator, Photo, PhotoSource
 
 _LIMITS = {"latitude": 90.0, "longitude": 180.0}
 _SAME_DEGREES = 1e-6
-_SWAPPED_ROWS, _SWAPPED_SHARE = 3, 0.1
-"""So many latitudes beyond 90 degrees are no slips: a third of all photos are taken east or west of there."""
 
 
 class GeoTable(GeoDataModule):
@@ -35,11 +34,11 @@ class GeoTable(GeoDataModule):
     read and never run; with `candidates` those of the files there are taken instead, and as many of them.
 
     Rows that cannot be used are an error that names file, row and column. With `on_bad_rows: skip` they are left out,
-    counted in one warning, and written to `skipped_rows.<split>.csv` in the trainer's default_root_dir, or in the
-    working folder where there is no trainer: file, row (the line of a CSV file, from 1; the row of a parquet file, from
-    0), column, value and reason. The file is removed when no row of its table is skipped any more. Photos that a
-    retriever cannot read are left out too then, when it comes to them, and written to `unreadable_photos.csv` there; a
-    ranker passes over such photos in any case.
+    counted in one warning, and written to `skipped_rows.<split>.csv` in the trainer's default_root_dir, beside what
+    another command writes, or in the working folder: file, row (the line of a CSV file, from 1; the row of a parquet
+    file, from 0), column, value and reason. The file is removed when no row of its table is skipped any more. Photos
+    that a retriever cannot read are left out too then, when it comes to them, and written to `unreadable_photos.csv`
+    there; a ranker passes over such photos in any case.
 
     Args:
         test: the table of the photos to report.
@@ -246,11 +245,11 @@ class GeoTable(GeoDataModule):
     def _check_order(self, table: TableFile, fields: Mapping[str, str]) -> None:
         """Raise if the two are swapped: many latitudes are beyond 90 degrees, and no longitude is."""
         latitudes, longitudes = (table.numbers(fields[field]) for field in _LIMITS)
-        beyond = (np.abs(latitudes) > 90) & (np.abs(latitudes) <= 180)
-        if beyond.sum() >= max(_SWAPPED_ROWS, _SWAPPED_SHARE * len(table)) and not (np.abs(longitudes) > 90).any():
+        beyond = swapped(latitudes, longitudes)
+        if beyond:
             latitude, longitude = (fields[field] for field in _LIMITS)
             raise GeorankerError(
-                f"{table.path}: columns {latitude} and {longitude} are swapped: {beyond.sum():,} of {len(table):,} "
+                f"{table.path}: columns {latitude} and {longitude} are swapped: {beyond:,} of {len(table):,} "
                 f"values in {latitude} are beyond 90 degrees, and none in {longitude}; take a corrected copy, or set "
                 f"data.latitude_column={longitude} and data.longitude_column={latitude}"
             )

@@ -29,7 +29,8 @@ class PhotoFolder(GeoDataModule):
     Args:
         root: the folder.
         on_bad_rows: "error" stops where a retriever cannot read a photo; "skip" leaves such photos out, and writes them
-            to unreadable_photos.csv in the trainer's default_root_dir, or in the working folder.
+            to unreadable_photos.csv, beside the run or what a command writes; photos of unknown place are left out
+            where one is needed.
         candidates: the folder with the candidates files; without it the loaders give photos.
         batch_size: photos or lists in a batch of one process.
         num_workers: processes that decode photos beside the training.

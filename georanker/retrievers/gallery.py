@@ -55,6 +55,11 @@ class Gallery:
     def __len__(self) -> int:
         return len(self._places["photo_id"])
 
+    @property
+    def photo_ids(self) -> Sequence[str]:
+        """The ids of its photos, row by row."""
+        return self._places["photo_id"]
+
     def add(self, photos: Sequence[Photo], embeddings: np.ndarray, location_embeddings: np.ndarray) -> None:
         """Append photos with their vectors.
 

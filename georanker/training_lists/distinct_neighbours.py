@@ -14,6 +14,7 @@ from georanker.training_lists.related import Related
 from georanker.types import CandidateList, GeorankerError, Photo
 
 SAME, ALIKE, RELATED = "the photo itself", "too like it", "related to it"
+_FIXES = {ALIKE: "set a higher duplicate_cosine", RELATED: "name fewer related_columns"}
 _SPARE = 32
 """Rows that are asked for beyond `top_k`, since some will be left out."""
 _MORE = 8
@@ -37,7 +38,7 @@ class DistinctNeighbours:
         related: who took the photos; None where that does not matter.
 
     Raises:
-        GeorankerError: `top_k` is below 1, or the cosine is out of range.
+        GeorankerError: `top_k` is below 1, the cosine is out of range, or nothing related to the gallery is known.
     """
 
     def __init__(
@@ -48,6 +49,9 @@ class DistinctNeighbours:
         if duplicate_cosine is not None and not -1 < duplicate_cosine <= 1:
             raise GeorankerError(f"duplicate_cosine must be above -1 and at most 1, not {duplicate_cosine:g}")
         self.gallery, self.top_k, self.duplicate_cosine, self.related = gallery, top_k, duplicate_cosine, related
+        if related is not None:
+            ids = gallery.photo_ids
+            related.check(related.known(ids), len(ids), ids[0], "photos of the gallery")
         self.left_out: Counter[str] = Counter()
         """How many were left out that would have been candidates, by the reason."""
 
@@ -79,10 +83,8 @@ class DistinctNeighbours:
         self.left_out += reasons
         if not kept:
             told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-            raise GeorankerError(
-                f"photo {found.photo.id}: nothing of the gallery is left for it ({told}); set a higher "
-                "duplicate_cosine, fewer related_columns, or take another retriever"
-            )
+            fixes = " or ".join([*(_FIXES[reason] for reason in _FIXES if reason in reasons), "take a larger gallery"])
+            raise GeorankerError(f"photo {found.photo.id}: nothing of the gallery is left for it ({told}); {fixes}")
         return replace(
             found, candidates=tuple(replace(found.candidates[at], score=float(np.float32(scores[at]))) for at in kept)
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from georanker.data.tables import TableFile, column_names
+from georanker.data.tables import TableFile, column_names, tell
 from georanker.data.unusable_rows import UnusableRows
 from georanker.stores.names import spelling_key
 from georanker.types import GeorankerError
@@ -28,7 +28,8 @@ class Related:
         columns: of authors, sequences or the like; an empty cell is not known. None for all but that of the ids.
 
     Raises:
-        GeorankerError: it cannot be read, lacks a column, or a row has no photo.
+        GeorankerError: it cannot be read, lacks a column, or a row has no photo, or one that another row tells
+            otherwise.
     """
 
     def __init__(self, path: Path, id_column: str = "photo_id", columns: Sequence[str] | None = None) -> None:
@@ -51,6 +52,12 @@ class Related:
         order = np.argsort(keys, kind="stable")
         groups = np.stack([_numbered(table.texts(name)) for name in self.columns], 1)
         self._keys, self._groups = keys[order], groups[order]
+        again = (self._keys[1:] == self._keys[:-1])[:, None] & (self._groups[1:] != self._groups[:-1])
+        for row, column in np.argwhere(again)[:1]:
+            raise GeorankerError(
+                f"{path}: photo {ids[int(order[row + 1])]} stands in several rows, with another {self.columns[column]} "
+                "in each; keep one row of each photo"
+            )
 
     def groups(self, photo_ids: Iterable[str]) -> np.ndarray:
         """Return (N, C) numbers, equal in a column where photos belong together; 0 where that is not known."""
@@ -58,6 +65,24 @@ class Related:
         rows = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
         groups: np.ndarray = np.where((self._keys[rows] == keys)[:, None], self._groups[rows], 0)
         return groups
+
+    def known(self, photo_ids: Iterable[str]) -> int:
+        """Return of how many photos anything is known."""
+        return int(self.groups(photo_ids).any(1).sum())
+
+    def check(self, known: int, count: int, example: str, whose: str) -> None:
+        """Tell how many of some photos are not known; of those nothing related is left out.
+
+        Raises:
+            GeorankerError: none is known.
+        """
+        if not known:
+            raise GeorankerError(
+                f"{self.path}: knows none of the {count:,} {whose}, such as {example}; write their ids as "
+                f"{self.id_column}"
+            )
+        if known < count:
+            tell(f"{self.path}: knows {known:,} of the {count:,} {whose}; what is related to the others is not known")
 
     def fingerprint(self) -> str:
         """Return what tells this table from others: a hash of what is known."""

@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -40,7 +42,7 @@ class TrainingLists:
         split: which of them.
         model: embeds them.
         neighbours: finds their candidates.
-        negatives: so many of the last candidates become negatives, as long as one candidate is left.
+        negatives: so many of the last candidates become negatives.
         out: the folder to write.
         count: so many of the photos, evenly spread; None for all.
         photos_a_shard: is rounded up to whole batches, so that each batch is the same for any number of processes.
@@ -117,7 +119,8 @@ class TrainingLists:
     def _begin(self) -> None:
         """Take the folder, unless it holds what was made otherwise."""
         for file in (self.candidates_file, self.file):
-            if file.exists() and not self.shards.is_mine():
+            mine = told(self.file).get("origin") == self.shards.origin or self.shards.is_mine()
+            if file.exists() and not mine:
                 found = differing(told(self.file).get("origin"), self.shards.origin)
                 raise GeorankerError(f"{file}: is there and {found}; {OTHERWISE}")
         self.shards.begin()
@@ -161,8 +164,8 @@ class TrainingLists:
         yield from [nothing] * (-(-len(places) // size) - done)
 
     def _split_off(self, found: CandidateList) -> CandidateList:
-        """Make negatives of the last candidates."""
-        kept = max(1, len(found) - self.negatives)
+        """Make negatives of the last candidates; where there are fewer than asked for, candidates come first."""
+        kept = self.neighbours.top_k - self.negatives
         return replace(found, candidates=found.candidates[:kept], negatives=found.candidates[kept:])
 
     def _write(self, console: Console) -> None:
@@ -182,6 +185,14 @@ class TrainingLists:
             console.print(f"  left out     {count:,} of the nearest: {reason}", highlight=False)
         if unread:
             console.print(f"  left out     {unread:,} {UNREAD}", highlight=False)
+        self._tell_short(console)
+
+    def _tell_short(self, console: Console) -> None:
+        lengths = pc.list_value_length(pq.read_table(self.file, columns=["ref_img_id"])["ref_img_id"]).to_numpy() - 1
+        short = lengths[lengths < self.neighbours.top_k]
+        if len(short):
+            fewer = f"have fewer than {self.neighbours.top_k} references, the least {short.min()}"
+            console.print(f"  short        {len(short):,} lists {fewer}; GeoRanking takes those that fill its ranks")
 
     def _with_places(self) -> Iterator[tuple[Place, CandidateList]]:
         lists = self.shards.lists()
@@ -199,17 +210,13 @@ class TrainingLists:
 
     def _origin(self, photos_a_shard: int) -> dict[str, object]:
         """Return all that the files depend on, by the option that it comes from."""
-        photos, known = hashlib.sha256(), self.related is None
+        photos, known = hashlib.sha256(), 0
         for some in self._taken():
             photos.update(repr([(photo.id, _place(photo)) for photo in some]).encode())
             if self.related is not None:
-                known |= bool(self.related.groups(photo.id for photo in some).any())
-        if not known:
-            assert self.related is not None
-            raise GeorankerError(
-                f"{self.related.path}: knows none of the {len(self.rows):,} photos of {self.split}, such as "
-                f"{self.photos[0].id}; write their ids as {self.related.id_column}"
-            )
+                known += self.related.known(photo.id for photo in some)
+        if self.related is not None:
+            self.related.check(known, len(self.rows), self.photos[0].id, f"photos of {self.split}")
         return {
             "format": FORMAT_VERSION,
             "data": {**self.data.settings(), "photos": photos.hexdigest()[:16]},

@@ -70,10 +70,13 @@ def build_georanking(
     for name, count in (("photos", photos), ("photos_a_shard", photos_a_shard)):
         if count is not None and count < 1:
             raise GeorankerError(f"{name} must be at least 1, not {count}")
+    if not splits:
+        raise GeorankerError("splits is empty: name those to write, such as [train]")
     rank, processes = place_of_process()
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # sums of several threads differ in their last bits
     model = load_retriever(retriever)
+    data.beside = out
     data.collator = model.collator  # it reads photos: what the data say of candidates does not matter
     places = Gallery.load(gallery, data.gallery_source)
     shared = Related(related, related_id, related_columns) if related else None

@@ -109,9 +109,12 @@ def _write(out: Path, findings: Sequence[Finding]) -> None:
 
 
 def _tell(console: Console, finding: Finding) -> None:
+    from rich.text import Text
+
     from georanker.checks.base import SHOWN
 
-    console.print(f"\n[bold red]{finding.split}[/]  {finding.what}: [bold]{finding.count:,}[/]")
+    heading = Text.assemble("\n", (finding.split, "bold red"), f"  {finding.what}: ", (f"{finding.count:,}", "bold"))
+    console.print(heading)
     shown = finding.rows[:SHOWN]
     for row in shown:
         console.print(f"    {row}", style="dim", markup=False, highlight=False, soft_wrap=True)

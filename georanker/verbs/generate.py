@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from georanker.types import GeorankerError
+
 if TYPE_CHECKING:
     from georanker.data.base import GeoDataModule
     from georanker.generators.base import Generator
@@ -34,6 +36,9 @@ def generate(data: GeoDataModule, generator: Generator, out: Path, splits: Seque
     from georanker.generators.guesses import Guesses
     from georanker.job_folder import place_of_process
 
+    if not splits:
+        raise GeorankerError("splits is empty: name those to write, such as [test]")
+    data.beside = out
     rank, processes = place_of_process()
     for split in splits:
         told = data.retrieved(split)

@@ -25,6 +25,7 @@ def index(data: GeoDataModule, retriever: Path, out: Path) -> None:
 
     Gallery.check_place(out)
     model = load_retriever(retriever)
+    data.beside = out.parent  # the folder itself is written whole
     photos = placed(data.photos("gallery"), "gallery", data.on_bad_rows)
     batches = data.photo_loader(photos, model.collator)
     with Progress() as bar:

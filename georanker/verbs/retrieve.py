@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from georanker.types import GeorankerError
 from georanker.verbs.index import load_retriever
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ def retrieve(
     from georanker.gazetteer import ATTRIBUTION, gazetteer
     from georanker.retrievers.gallery import Gallery
 
+    if not splits:
+        raise GeorankerError("splits is empty: name those to write, such as [val, test]")
     model = load_retriever(retriever)
+    data.beside = out
     data.collator = model.collator  # it reads photos: what the data say of candidates does not matter
     places = Gallery.load(gallery, data.gallery_source)
     for split in splits:

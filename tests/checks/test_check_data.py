@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,11 +17,14 @@ import pytest
 from georanker.candidate_table import CandidateTable
 from georanker.candidates import write_candidates
 from georanker.cli import main
+from georanker.data.geo_table import GeoTable
+from georanker.data.im2gps3k import IM2GPS3K
 from georanker.data.photo_folder import PhotoFolder
 from georanker.data.table_photos import TablePhotos
 from georanker.types import GeorankerError, Photo
 from georanker.verbs.check_data import check_data
 from tests.conftest import ROOT
+from tests.miniatures import write_miniatures
 from tests.photos_with_gps import photo_at, picture
 from tests.planted_world import CANDIDATES, Planted, World, checked, planted_world, table
 
@@ -258,3 +263,78 @@ def test_photos_that_are_left_out_are_told_without_a_gallery(
     with pytest.raises(SystemExit):
         main(["check-data", "--data=PhotoFolder", f"--data.root={tmp_path}"])
     assert "1 photos are left out, the first is 2.heic" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_table_that_splits_share_is_decoded_once(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.ids["retriever_train"], world.places["retriever_train"] = world.ids["gallery"], world.places["gallery"]
+    asked: Counter[str] = Counter()
+    whole = World.read
+
+    def read(self: World, photo_id: str) -> bytes:
+        asked[photo_id] += 1
+        return whole(self, photo_id)
+
+    monkeypatch.setattr(World, "read", read)
+    checked(world, capsys)
+    assert set(asked.values()) == {1}
+    assert len(asked) > 100
+
+
+def test_all_that_is_wrong_is_written(world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for number in range(9):
+        del world.data[f"train/{number}"]
+    with pytest.raises(SystemExit):
+        check_data(Planted(world), out=tmp_path / "faults.csv")
+    assert "and 4 more" in capsys.readouterr().out
+    with (tmp_path / "faults.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["split", "mistake", "row", "fix"]
+    assert [row[2] for row in rows] == [f"photo train/{number}: not there" for number in range(9)]
+
+
+def test_no_splits_are_a_mistake(world: World) -> None:
+    with pytest.raises(GeorankerError, match="splits is empty"):
+        check_data(Planted(world), splits=[])
+
+
+def test_brackets_in_a_column_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.csv").write_text("id,lat [/deg],lon\na,1,2\nb,95,3\n")
+    data = GeoTable(tmp_path / "x.csv", latitude_column="lat [/deg]", longitude_column="lon")
+    with pytest.raises(SystemExit):
+        check_data(data)
+    assert "test  rows whose lat [/deg] is outside [-90, 90] degrees: 1" in capsys.readouterr().out
+
+
+def test_a_bad_gallery_row_does_not_hide_the_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mini = write_miniatures(tmp_path)
+    text = mini.mp16_filtered.read_text().splitlines()
+    rows = np.load(mini.im2gps3k_rows)
+    header, cells = text[0].split(","), text[1 + int(rows[0, 0])].split(",")
+    cells[header.index("LAT")] = "95"
+    text[1 + int(rows[0, 0])] = ",".join(cells)
+    mini.mp16_filtered.write_text("\n".join(text))
+    data = IM2GPS3K(mini.im2gps3k_places365, gallery=mini.mp16_filtered, neighbours=mini.im2gps3k_rows)
+    with pytest.raises(SystemExit):
+        check_data(data, splits=["test"])
+    assert re.search(r"^test +24 +24", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_lists_with_a_fault_are_cut_as_ever(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The oracle is that of the candidates that a ranker sees, also where one row of the file is wrong."""
+    mini = write_miniatures(tmp_path)
+    whole = IM2GPS3K(mini.im2gps3k, retrieved=20, generated=0).lists("test")
+    write_candidates(tmp_path / "clean/test.parquet", whole, "", None)
+    spoilt = pq.read_table(tmp_path / "clean/test.parquet")
+    latitude = spoilt["latitude"].to_numpy().copy()
+    latitude[5] = 95
+    (tmp_path / "spoilt").mkdir()
+    at = spoilt.schema.get_field_index("latitude")
+    pq.write_table(spoilt.set_column(at, "latitude", pa.array(latitude)), tmp_path / "spoilt/test.parquet")
+    told = []
+    for folder in ("clean", "spoilt"):
+        with pytest.raises(SystemExit):
+            check_data(IM2GPS3K(mini.im2gps3k, candidates=tmp_path / folder), splits=["test"])
+        told.append(re.findall(r"^test +\d+ +\d+ +\d+ +(\d+ +\d+)", capsys.readouterr().out, re.MULTILINE))
+    assert told[0] == told[1] != []

@@ -55,6 +55,11 @@ def candidate(item: int, **changes: object) -> Callable[[World], None]:
     return change
 
 
+def no_place(world: World) -> None:
+    world.places["gallery"][[7, 8]] = np.nan
+    world.places["test"][3] = world.truth[3] = np.nan  # it can still be located
+
+
 def own_coordinates(world: World) -> None:
     world.candidate_places[7] = world.truth[1]
 
@@ -135,7 +140,12 @@ FAULTS: dict[str, tuple[Callable[[World], None], set[str], str]] = {
         "row 1 (photo test/1), candidate 2",
     ),
     "EXIF elsewhere": (exif_elsewhere, {"train  photos over 25 km from their own EXIF GPS: 1"}, "photo train/3: "),
-    "bad EXIF": (unknown_with_bad_exif, {"train  photos whose EXIF GPS cannot be: 1"}, "has no hemisphere"),
+    "bad EXIF": (
+        unknown_with_bad_exif,
+        {"train  photos whose EXIF GPS cannot be: 1", "train  photos without a place: 1"},
+        "has no hemisphere",
+    ),
+    "no place": (no_place, {"gallery  photos without a place: 2"}, "    gallery/8"),
     "the query as candidate": (
         candidate(7, id="test/1"),
         {"test  candidates that are the query's own photo: 1"},

@@ -290,6 +290,9 @@ def test_a_row_of_the_gallery_that_cannot_be_used(
     assert [found.photo.id for found in lists(on_bad_rows="skip")] == kept
     assert [row["row"] for row in rows_of(tmp_path / "skipped_rows.test.gallery.csv")] == [str(bad + 2)]
     assert len(rows_of(tmp_path / "skipped_rows.test.csv")) == 24 - len(kept)
+    spared = [row for row in ranks if bad in row and bad not in row[:2] and bad not in row[-1:]]
+    assert spared, "a rank that is not taken does no harm"
+    assert len(lists(on_bad_rows="skip", retrieved=2, negatives=1)) >= len(kept) + len(spared)
     with pytest.raises(ValueError, match="neighbours needs gallery"):
         IM2GPS3K(mini.im2gps3k_places365, neighbours=mini.im2gps3k_rows)
 

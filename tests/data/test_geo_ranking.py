@@ -329,3 +329,13 @@ def test_no_python_object_outlives_its_batch(paper: Miniatures, rows: list[Row],
         assert not torch.isnan(batch.distances_km).any()
     assert count == 1150  # of 1176, in whole batches
     assert {id(each) for each in objects()} == {id(each) for each in others}
+
+
+@pytest.mark.parametrize("column", ["gps", "ref_gps"])
+def test_swapped_columns_are_said_at_once(column: str, rows: list[Row], tmp_path: Path) -> None:
+    for row in rows:
+        row[column] = row[column][::-1] if column == "gps" else [place[::-1] for place in row[column]]
+    path = written(tmp_path, rows)
+    for on_bad_rows in ("error", "skip"):
+        with pytest.raises(GeorankerError, match=rf"column {column}: latitude and longitude are swapped: \d+ of"):
+            GeoRanking(path, on_bad_rows=on_bad_rows).lists("train")

@@ -115,3 +115,15 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "caf\udce9.jpg")
     with pytest.raises(GeorankerError, match=r"the name 'caf\\udce9\.jpg' is not UTF-8; rename it$"):
         PhotoFolder(tmp_path).photos("test")
+
+
+def test_links_that_are_not_followed_are_told(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder(tmp_path / "elsewhere", {"1.jpg": picture(), "b/2.jpg": picture()})
+    (photos / "out.jpg").symlink_to(tmp_path / "elsewhere/1.jpg")
+    (photos / "c").symlink_to(tmp_path / "elsewhere/b")
+    (photos / "in.jpg").symlink_to(photos / "rio.png")
+    with caplog.at_level(logging.WARNING, "georanker"):
+        found = [photo.id for photo in PhotoFolder(photos).photos("test")]
+    assert "in.jpg" in found
+    assert not {"out.jpg", "c/2.jpg"} & set(found)
+    assert f"2 links to folders or out of it are not followed, the first is {photos / 'c'}" in caplog.text

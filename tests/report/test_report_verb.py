@@ -92,3 +92,19 @@ def test_what_users_get_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (run / "config.yaml").write_text("data: {class_path: os.system, init_args: {command: touch ran}}")
     assert "config.yaml: its data cannot be built" in complaint(str(run))
     assert not out.exists()
+
+
+def test_photos_that_are_named_more_than_their_ids(tmp_path: Path) -> None:
+    rows = some_answers(3, candidates=2)
+    for row in rows:
+        row["photo_id"] = row["photo_id"].replace("/", "_")
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / f"photos/Rome_00024_{row['photo_id']}").write_bytes(PaintedPhotos().read("query/0.jpg"))
+    path, out = written(rows, tmp_path / "answers.parquet"), tmp_path / "report.html"
+    table = tmp_path / "im2gps_places365.csv"
+    table.write_text("IMG_ID,LAT,LON\n" + "".join(f"{row['photo_id']},1,2\n" for row in rows))
+    moved = [f"--out={out}", f"--photos={tmp_path / 'photos'}"]
+    main(["report", str(path), *moved])
+    assert max(data_of(out)["photos"]) == -1
+    main(["report", str(path), *moved, "--data=IM2GPS", f"--data.table={table}"])
+    assert min(data_of(out)["photos"]) >= 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -277,7 +278,10 @@ def test_another_split_has_files_of_its_own(
         (["--duplicate_cosine=2"], "duplicate_cosine must be above -1 and at most 1, not 2"),
         (["--duplicate_cosine=-0.9"], "nothing of the gallery is left for it (96 too like it); set a higher"),
         (["--splits=[nowhere]"], "Blue Marble has no split 'nowhere'"),
-        (["--related=related.csv"], "related.csv: knows none of the 48 photos of train, such as train/48-0"),
+        (["--splits=[]"], "splits is empty: name those to write"),
+        (["--related=gallery.csv"], "gallery.csv: knows none of the 48 photos of train, such as train/48-0"),
+        (["--related=train.csv"], "train.csv: knows none of the 96 photos of the gallery, such as gallery/96-0"),
+        (["--related=twice.csv"], "twice.csv: photo train_48-0 stands in several rows, with another author in each"),
         (["--related=no.csv"], "no.csv: cannot be read"),
     ],
 )
@@ -290,6 +294,38 @@ def test_mistakes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "related.csv").write_text("photo_id,author\nx,y\n")
+    rows = {"gallery": "gallery/96-0,y", "train": "train/48-0,y", "twice": "train/48-0,y\ntrain_48-0,z"}
+    for name, text in rows.items():
+        (tmp_path / f"{name}.csv").write_text(f"photo_id,author\n{text}\n")
     assert complaint in said(capsys, *command(tmp_path / "out", *flags))
     assert not (tmp_path / "out/train.parquet").exists()
+    assert not (tmp_path / "out/train.parts").exists(), "the corrected command finds nothing of this one"
+
+
+def test_a_related_table_with_holes_is_told(
+    command: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"gallery/96-{number},author {number % 3}" for number in range(96)] + ["train/48-7,author 1"]
+    (tmp_path / "related.csv").write_text("\n".join(["photo_id,author", *rows]))
+    with caplog.at_level(logging.WARNING, "georanker"):
+        main(command(tmp_path / "out", "--related=related.csv"))
+    assert "related.csv: knows 1 of the 48 photos of train" in caplog.text
+    assert "of the gallery" not in caplog.text
+
+
+def test_a_small_gallery_gives_candidates_before_negatives(
+    command: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(command(tmp_path / "out", "--top_k=200", "--negatives=110"))
+    assert {(len(each), len(each.negatives)) for each in CandidatesFile(tmp_path / "out/train.parquet")} <= {
+        (90, found) for found in range(7)
+    }
+    assert "48 lists have fewer than 200 references, the least" in capsys.readouterr().out
+
+
+def test_one_file_that_was_lost_is_written_again(command: Callable[..., list[str]], made: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(made, tmp_path / "out"))
+    (out / "train.parquet").unlink()
+    main(command(out))
+    assert same(out, made)
