@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from georanker.answers import FORMAT_VERSION, SCHEMA, fingerprint, row
 from georanker.candidate_table import CandidateTable
 from georanker.data.base import GeoDataModule
-from georanker.parts import Parts
+from georanker.parts import Parts, check_distinct
 from georanker.types import GeorankerError, Localization, NothingReadError
 
 _OTHERWISE = "delete it to start anew, or give PredictionWriter another path"
@@ -89,13 +89,7 @@ class PredictionWriter(Callback):
         return left
 
     def _left(self, parts: Parts, lists: CandidateTable) -> list[int]:
-        seen: dict[str, int] = {}
-        for at, photo_id in enumerate(self._photo_ids):
-            if seen.setdefault(photo_id, at) != at:
-                raise GeorankerError(
-                    f"{lists.origin}: photo {photo_id} stands in rows {seen[photo_id]} and {at}; answers "
-                    "are told apart by the photo's id, so each may stand there once"
-                )
+        check_distinct(self._photo_ids, lists.origin)
         if self._trial:
             parts.remove()
         answered = parts.begin()

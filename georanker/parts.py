@@ -116,3 +116,14 @@ def _gathered(files: Sequence[Path], order: Sequence[tuple[int, int]]) -> pa.Tab
         tables.append(_read(files[number]))
         starts[number], total = total, total + len(tables[-1])
     return pa.concat_tables(tables).combine_chunks().take([starts[number] + row for number, row in order])
+
+
+def check_distinct(photo_ids: Sequence[str], origin: str) -> None:
+    """Raise GeorankerError if a photo stands in two rows: what was answered of it would be told apart by nothing."""
+    seen: dict[str, int] = {}
+    for row, photo_id in enumerate(photo_ids):
+        if seen.setdefault(photo_id, row) != row:
+            raise GeorankerError(
+                f"{origin}: photo {photo_id} stands in rows {seen[photo_id]} and {row}; answers are told apart by the "
+                "photo's id, so each may stand there once"
+            )

@@ -20,7 +20,7 @@ from georanker.candidate_table import CandidateTable
 from georanker.generators.base import Generator, RefusedError
 from georanker.generators.place_in_words import place_in_words
 from georanker.job_folder import OTHERWISE, differing
-from georanker.parts import Parts
+from georanker.parts import Parts, check_distinct
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
 
 FORMAT_VERSION = "1"
@@ -48,12 +48,7 @@ class Guesses:
     def __init__(self, generator: Generator, photos: Sequence[Photo], lists: CandidateTable | None, file: Path) -> None:
         self.generator, self.photos, self.lists, self.file = generator, photos, lists, file
         self.ids = [photo.id for photo in photos] if lists is None else lists.photo_ids
-        seen: dict[str, int] = {}
-        for row, photo_id in enumerate(self.ids):
-            if seen.setdefault(photo_id, row) != row:
-                where = "the data" if lists is None else lists.origin
-                both = f"rows {seen[photo_id]} and {row}"
-                raise GeorankerError(f"{where}: photo {photo_id} stands in {both}; answers are told apart by its id")
+        check_distinct(self.ids, "the data" if lists is None else lists.origin)
         self.origin = {
             "format": FORMAT_VERSION,
             "generator": generator.fingerprint(),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from rich.table import Table
 
-_WIDTH = 24
+_WIDTH = 20
 _EIGHTHS = ("", *"▏▎▍▌▋▊▉")
 
 

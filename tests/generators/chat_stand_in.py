@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.served import served
 
 Reply = tuple[int, object, dict[str, str]]
 """A status, a body, which is JSON unless it is bytes, and headers."""
@@ -35,18 +36,9 @@ class ChatServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
 
-@contextmanager
-def chat_server(answer: Answer) -> Iterator[ChatServer]:
+def chat_server(answer: Answer) -> AbstractContextManager[ChatServer]:
     """Run a server for a while."""
-    server = ChatServer(answer)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return served(ChatServer(answer))
 
 
 def completion(*texts: str | None) -> Reply:

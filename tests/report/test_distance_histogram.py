@@ -16,8 +16,8 @@ from georanker.metrics.inputs import RADII_KM
 from georanker.report.distance_histogram import distance_histogram, within_table
 
 
-def drawn(table: Table) -> str:
-    console = Console(file=io.StringIO(), width=100)
+def drawn(table: Table, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(table)
     file = console.file
     assert isinstance(file, io.StringIO)
@@ -32,7 +32,14 @@ def test_rings_hold_every_known_distance_once() -> None:
         *("0 to 1", "1 to 25", "25 to 200", "200 to 750", "750 to 2,500", "2,500 and more")
     ]
     assert [float(share) for _, share, _ in rows] == [22.2, 22.2, 22.2, 0.0, 0.0, 33.3]
-    assert [len(bar) for _, _, bar in rows] == [6, 6, 6, 0, 0, 8]
+    assert [len(bar) for _, _, bar in rows] == [5, 5, 5, 0, 0, 7]
+
+
+def test_whole_bars_fit_into_80_columns() -> None:
+    columns = {"all candidates, %": np.zeros(3), "best of each list, %": np.zeros(3)}
+    text = drawn(distance_histogram(columns, RADII_KM), 80)
+    assert text.splitlines()[1].count("█") == 2 * text.splitlines()[1].split()[4].count("█") > 20
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_shares_within_radii_are_those_of_the_metric() -> None:
