@@ -305,7 +305,10 @@ def test_osv5m_in_parts(mini: Miniatures, tmp_path: Path) -> None:
         file = tmp_path / f"images/test/00/{photo.id}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(photo.source.read(photo.id))
-    assert OSV5M(tmp_path).photos("test")[5].load().size == (48, 32)
+    for part in ("train.csv", "images/train/00.zip", "images/train/01.zip"):  # which stay zipped beside them
+        (tmp_path / part).parent.mkdir(exist_ok=True)
+        (tmp_path / part).write_bytes((mini.osv5m / part).read_bytes())
+    assert {photo.load().size for split in ("test", "train") for photo in OSV5M(tmp_path).photos(split)} == {(48, 32)}
     with pytest.raises(GeorankerError, match=r"holds neither test\.csv nor train\.csv"):
         OSV5M(tmp_path / "images")
 
