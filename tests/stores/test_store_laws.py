@@ -216,7 +216,7 @@ def test_photos_of_every_kind(kind: str, width: int, height: int, orientation: i
             if KINDS[kind] < 255 and (orientation == 1 or "exif" not in more):
                 difference = np.asarray(image).astype(int) - np.asarray(seen)
                 assert np.abs(difference).max() <= KINDS[kind]
-            with pytest.raises(GeorankerError, match=r"^photo x_2: not an image$"):
+            with pytest.raises(GeorankerError, match=r"^photo x_2: not an image; JPEG, .* are read$"):
                 store.decode("x_2")
 
 
@@ -229,6 +229,8 @@ def test_an_image_bomb_is_one_error(pixels: tuple[int, int], action: str, tmp_pa
     for store in stores(tmp_path / action, {"bomb.jpg": bomb, "good.jpg": jpeg()}):
         with warnings.catch_warnings(record=True):
             warnings.simplefilter(action)  # type: ignore[arg-type]
-            with pytest.raises(GeorankerError, match=r"^photo bomb: cannot be decoded \([^\n]*pixels[^\n]*\)$"):
+            with pytest.raises(
+                GeorankerError, match=r"^photo bomb: cannot be decoded \([^\n]*pixels[^\n]*\); make it smaller$"
+            ):
                 Photo("bomb", source=store).load()
         assert store.decode("good").size == (16, 16)
