@@ -194,6 +194,7 @@ def _unchecked(file: Path) -> Lists | None:
     """Open a candidates file whose rows are wrong, so that all of them can be told."""
     try:
         table = pq.read_table(file, columns=SCHEMA.names).cast(SCHEMA).combine_chunks()
+        table.validate(full=True)
         return Lists({name: pa.concat_arrays(table[name].chunks) for name in SCHEMA.names}, str(file))
     except (OSError, ValueError, pa.ArrowException):
         return None
