@@ -93,13 +93,16 @@ class CandidatesFile(CandidateTable):
         self.path = path
         try:
             table = pq.read_table(path)
+            table.validate(full=True)  # arrow itself takes text that is not UTF-8
             metadata = json.loads((table.schema.metadata or {})[_METADATA])
         except FileNotFoundError as error:
-            raise GeorankerError(f"candidates file {path}: not there; make it with `georanker retrieve`") from error
+            fix = "make it with `georanker retrieve`, or leave data.candidates out"
+            raise GeorankerError(f"candidates file {path}: not there; {fix}") from error
         except KeyError as error:
             raise GeorankerError(f"candidates file {path}: not written by `georanker retrieve`") from error
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise GeorankerError(f"candidates file {path}: cannot be read ({error})") from error
+            fix = "make it again with `georanker retrieve`"
+            raise GeorankerError(f"candidates file {path}: cannot be read ({error}); {fix}") from error
         head = metadata if isinstance(metadata, dict) else {}
         version, retriever, found = (head.get(name) for name in ("version", "retriever", "gallery"))
         if not (isinstance(retriever, str) and isinstance(found, str)):

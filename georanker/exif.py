@@ -85,7 +85,7 @@ def _check_fix(block: Mapping[int, object]) -> None:
     if _text(block.get(GPS.GPSStatus)) == "V":
         raise GeorankerError("EXIF GPSStatus is V: the device had no position")
     datum = _text(block.get(GPS.GPSMapDatum))
-    if datum and not "".join(filter(str.isalnum, datum)).startswith("WGS84"):
+    if datum and not "".join(filter(str.isalnum, datum)).startswith(("WGS84", "WGS1984")):
         raise GeorankerError(f"EXIF GPSMapDatum is {datum}, not WGS-84")
 
 

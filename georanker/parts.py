@@ -104,8 +104,10 @@ def _read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         # Not `read_table`, which takes a folder named key=value for a column.
         with pq.ParquetFile(file) as opened:
-            return opened.read(columns)
-    except (OSError, pa.ArrowException) as error:
+            table = opened.read(columns)
+            table.validate(full=True)  # arrow itself takes text that is not UTF-8
+            return table
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         raise GeorankerError(f"{file}: cannot be read ({error}); delete it, and its photos are asked again") from error
 
 

@@ -106,12 +106,16 @@ class Photo:
         try:
             with Image.open(io.BytesIO(data), formats=photo_formats()) as image:
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):  # where Pillow only warns
-                    raise ValueError(f"{image.width} x {image.height} pixels are more than Image.MAX_IMAGE_PIXELS")
+                    raise Image.DecompressionBombError(
+                        f"{image.width} x {image.height} pixels are more than Image.MAX_IMAGE_PIXELS"
+                    )
                 ImageOps.exif_transpose(image, in_place=True)
                 pixels = _eight_bits(image, image.format)
                 return pixels if pixels.mode == "RGB" else pixels.convert("RGB")  # which copies, even from RGB to RGB
         except UnidentifiedImageError as error:
-            raise GeorankerError(f"photo {self.id}: not an image") from error
+            raise GeorankerError(f"photo {self.id}: not an image; {', '.join(photo_formats())} are read") from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise GeorankerError(f"photo {self.id}: cannot be decoded ({error}); make it smaller") from error
         except Exception as error:  # a decoder that meets a damaged file may raise anything
             raise GeorankerError(f"photo {self.id}: cannot be decoded ({error})") from error
 

@@ -60,6 +60,17 @@ def test_no_file_without_all_answers(tmp_path: Path) -> None:
     assert not (tmp_path / "a.parquet").exists()
 
 
+def test_a_part_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "a.parts", SCHEMA, {})
+    parts.begin()
+    parts.add(rows_of(2))
+    (part,) = (tmp_path / "a.parts").glob("*.parquet")
+    pq.write_table(pq.read_table(part), part, compression="none")
+    part.write_bytes(part.read_bytes().replace(b"p1", b"\xff1"))
+    with pytest.raises(GeorankerError, match=rf"{part.name}: cannot be read \(.*UTF8.*; delete it, and its photos"):
+        parts.merge(tmp_path / "a.parquet", ["p0", "p1"])
+
+
 def test_a_writer_of_before_cannot_spoil_a_folder(tmp_path: Path) -> None:
     """A process that outlived its run, whose folder was merged, or removed and begun by another ranker."""
     folder = tmp_path / "a.parts"

@@ -231,7 +231,9 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
 
 def test_files_that_are_not_candidates_files(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    with pytest.raises(GeorankerError, match=f"candidates file {path}: not there; make it with `georanker retrieve`"):
+    with pytest.raises(
+        GeorankerError, match=f"candidates file {path}: not there; make it .*, or leave data.candidates"
+    ):
         CandidatesFile(path)
     write_candidates(path, example(50), "abc", None)
     whole = path.read_bytes()
@@ -239,6 +241,11 @@ def test_files_that_are_not_candidates_files(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(GeorankerError, match=f"candidates file {path}: cannot be read"):
             CandidatesFile(path)
+    write_candidates(path, example(2), "abc", None)
+    pq.write_table(pq.read_table(path), path, compression="none")
+    path.write_bytes(path.read_bytes().replace(b"p1", b"\xff1"))
+    with pytest.raises(GeorankerError, match=r"cannot be read .*UTF8.*; make it again with `georanker retrieve`$"):
+        CandidatesFile(path)
     pq.write_table(pa.table({"photo_id": ["a"]}), path)
     with pytest.raises(GeorankerError, match=f"candidates file {path}: not written by `georanker retrieve`"):
         CandidatesFile(path)

@@ -140,7 +140,7 @@ def test_what_cannot_be_is_unknown_and_told(name: str, caplog: pytest.LogCapture
 
 
 def test_what_is_sound_beside_the_position_does_not_matter() -> None:
-    for datum in ("WGS-84", "WGS84", "wgs 84", ""):
+    for datum in ("WGS-84", "WGS84", "wgs 84", "WGS 1984", ""):
         assert near(read_gps(photo_with(gps_block(1, 2) | {GPS.GPSMapDatum: datum, GPS.GPSStatus: "A"})), 1, 2)
 
 

@@ -67,7 +67,7 @@ class EmbeddingCollator(RankingCollator):
                     np.load(Path(folder) / name, mmap_mode="r", allow_pickle=False)
                     for name in ("embeddings.npy", "location_embeddings.npy")
                 )
-            except (OSError, EOFError, ValueError) as error:
+            except Exception as error:  # as in Gallery.load
                 raise GeorankerError(f"gallery {folder}: its vectors cannot be read ({error})") from error
             self._galleries[folder] = (photos, locations)
         return self._galleries[folder]

@@ -121,6 +121,7 @@ class DataWalk:
         """Open a candidates file whose rows are wrong, cut as ever, so that all of them can be told."""
         try:
             table = pq.read_table(file, columns=SCHEMA.names).cast(SCHEMA)
+            table.validate(full=True)
         except (OSError, ValueError, pa.ArrowException):
             return None
         return Lists(self.data.cut(CandidateTable(table, str(file), checked=False)).columns, str(file))

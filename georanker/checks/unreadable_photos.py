@@ -18,7 +18,8 @@ class UnreadablePhotos(Check):
                 broken = [_line(id_, look.fault) for id_, look in looks.items() if look.fault and not look.missing]
                 fix = "copy them to where the data looks for photos, point it to where they are, or drop their rows"
                 yield from found(split.name, f"{whose} that are missing", missing, fix)
-                yield from found(split.name, f"{whose} that are broken", broken, "fetch them again, or drop their rows")
+                fix = "do what is said of each, fetch them again, or drop their rows"
+                yield from found(split.name, f"{whose} that are broken", broken, fix)
 
 
 def _line(photo_id: str, fault: str) -> str:

@@ -26,10 +26,10 @@ class GeoRanking(GeoDataModule):
     Each row has a photo of MP16-Pro and its 20 nearest photos there, nearest first. The file is made for training, and
     published figures are those of other benchmarks; its last rows are held out, for test and, at the end, for val.
 
-    Traps: rank 0 is the photo itself wherever its id says so, and then no candidate; where another photo stands there,
-    it is the first candidate and has rank 1, while the paper's code passes rank 0 over unseen. A photo that stands in
-    its own list at a later rank stays: `georanker check-data` tells of it. Names are whatever texts a row has, joined
-    with spaces as in the paper's training.
+    Traps: rank 0 is the photo itself wherever its id says so, also with `_` for `/` or without suffix, and then no
+    candidate; where another photo stands there, it is the first candidate and has rank 1, while the paper's code passes
+    rank 0 over unseen. A photo that stands in its own list at a later rank stays: `georanker check-data` tells of it.
+    Names are whatever texts a row has, joined with spaces as in the paper's training.
 
     Source: arXiv 2505.13731; the file is linked from github.com/Applied-Machine-Learning-Lab/GeoRanker. Photos and
     places are those of MP16-Pro and of Flickr before that, under the licences of their authors; no licence of the file

@@ -113,6 +113,8 @@ class GeoTable(GeoDataModule):
                 raise ValueError(f"{name} must be at least 0, not {count}")
         if (latitude_column is None) != (longitude_column is None):
             raise ValueError("latitude_column and longitude_column must both be there, or neither")
+        if latitude_column is not None and latitude_column == longitude_column:
+            raise ValueError(f"latitude_column and longitude_column must be two columns, not {latitude_column!r} twice")
         self.save_hyperparameters(ignore=_paths(type(self)))  # they would have to be unpickled
         given = {"gallery": gallery, "retriever_train": retriever_train, "train": train, "val": val, "test": test}
         self.tables = {split: Path(path) for split, path in given.items() if path is not None}

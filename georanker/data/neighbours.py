@@ -87,12 +87,14 @@ class Neighbours:
     def _rows(self, length: int) -> np.ndarray:
         try:
             rows = np.load(self.path, allow_pickle=False)
-        except (OSError, EOFError, ValueError, MemoryError) as error:
-            raise GeorankerError(f"{self.path}: cannot be read as an array of numbers ({error})") from error
+        except Exception as error:  # numpy gives a header to Python's parser, which may raise anything of a damaged one
+            reason = " ".join(str(error).split())[:120]
+            fix = "copy or download it again"
+            raise GeorankerError(f"{self.path}: cannot be read as an array of numbers ({reason}); {fix}") from error
         if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind not in "iu" or not rows.shape[1]:
             raise GeorankerError(f"{self.path}: holds no array (N, K) of whole numbers")
         if len(rows) != length:
             raise GeorankerError(
                 f"{self.path}: has {len(rows):,} rows, the table of photos {length:,}; name the array of this table"
             )
-        return rows
+        return rows.astype(np.int64, copy=False)  # arrow takes no bytes in the order of another machine

@@ -10,6 +10,7 @@ from georanker.data.base import Collator
 from georanker.data.geo_table import GeoTable
 from georanker.data.tables import BadRows
 from georanker.stores.folder_store import FolderStore
+from georanker.stores.several_stores import SeveralStores
 from georanker.stores.zip_store import ZipStore
 from georanker.types import GeorankerError
 
@@ -18,10 +19,10 @@ class OSV5M(GeoTable):
     """210,122 street-level photos to test on, and 4,894,685 that are gallery and training (Astruc et al., CVPR 2024).
 
     The folder is that of huggingface.co/datasets/osv5m/osv5m: `test.csv`, `train.csv`, and the photos in
-    `images/test/00.zip`, `images/train/00.zip` and so on, which are read as they are; unpacked ones are read too. A
-    part is enough: without `train.csv` there is the split test only. The photos are Mapillary's, CC-BY-SA. A country is
-    a code of two letters, and what is named a state is the table's region. Test photos lie at least 1 km from those of
-    training. Papers report its figures with the haversine at R = 6371 km.
+    `images/test/00.zip`, `images/train/00.zip` and so on, which are read as they are; unpacked ones are read too, also
+    beside zipped ones. A part is enough: without `train.csv` there is the split test only. The photos are Mapillary's,
+    CC-BY-SA. A country is a code of two letters, and what is named a state is the table's region. Test photos lie at
+    least 1 km from those of training. Papers report its figures with the haversine at R = 6371 km.
 
     Args:
         root: the folder.
@@ -70,5 +71,7 @@ class OSV5M(GeoTable):
         )
         images = Path(root) / "images"
         archives = sorted(images.glob("*/*.zip"))
-        if archives or images.is_dir():
-            self.photo_source = self.gallery_source = ZipStore(archives) if archives else FolderStore(images)
+        if images.is_dir():
+            unpacked = FolderStore(images)
+            both = SeveralStores([ZipStore(archives), unpacked]) if archives else unpacked
+            self.photo_source = self.gallery_source = both

@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from lightning.pytorch.utilities import rank_zero_only
 
 from georanker.data.csv_files import CsvFile
+from georanker.data.parquet_files import parquet_names, read_parquet
 from georanker.data.row_fault import RowFault
 from georanker.data.unusable_rows import UnusableRows
 from georanker.files import file_beside
@@ -28,6 +28,7 @@ BadRows = Literal["error", "skip"]
 """What to do with a row that cannot be used: stop, or leave it out and write it down."""
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_NO_ID = {r"[\r\n]": "holds a line break; a quote before it may be stray", r"\x00": "holds a NUL byte"}
 _SHOWN, _WRITTEN = 60, 1000
 """Characters of a cell in an error, and in the file of skipped rows."""
 _FIRST = 5
@@ -70,18 +71,22 @@ class TableFile:
     ) -> None:
         self.path = Path(path)
         self._csv = None if _is_parquet(self.path) else CsvFile.open(self.path, columns)
-        self.names = self._csv.names if self._csv else _parquet_names(self.path)
+        self.names = self._csv.names if self._csv else parquet_names(self.path)
         """Of all columns of the file."""
         for name in columns:
             if self.names.count(name) != 1:
                 raise _no_column(self.path, name, self.names, options.get(name, ""))
+        wrong: dict[int, int] = {}
         if self._csv:
-            table, wrong = self._csv.read(columns, repeating)
+            table, wrong, swallowing = self._csv.read(columns, repeating)
+            if swallowing is not None:
+                fault = "a quoted cell seems to hold whole rows, which a stray quote may have swallowed"
+                tell(f"{self.path}, line {swallowing}: {fault}; see that each quote inside a cell is written twice")
         else:
-            table, wrong = _read_parquet(self.path, columns), {}
+            table = read_parquet(self.path, columns)
         if not table.num_rows:
             raise GeorankerError(f"{self.path}: has no rows")
-        self.columns: dict[str, pa.Array] = {name: _whole(table[name]) for name in columns}
+        self.columns: dict[str, pa.Array] = {name: _whole(self.path, name, table[name]) for name in columns}
         """As they are in the file; those of CSV are text."""
         self.rows: np.ndarray = np.arange(table.num_rows)
         """(N,) their numbers in the file."""
@@ -123,21 +128,28 @@ class TableFile:
         column = self.columns[name]
         if pa.types.is_dictionary(column.type):
             trimmed = pc.utf8_trim_whitespace(pc.fill_null(column.dictionary.cast(pa.string()), ""))
-            return pc.fill_null(trimmed.take(column.indices), "")
+            try:
+                return pc.fill_null(trimmed.take(column.indices), "")
+            except pa.ArrowException as error:
+                raise _too_large(self.path, name) from error
         try:
             return pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), ""))
         except pa.ArrowException as error:
             raise GeorankerError(f"{self.path}, column {name}: holds {column.type}, not text") from error
 
     def ids(self, name: str) -> pa.Array:
-        """Return a column of ids, none of which may be empty."""
+        """Return a column of ids, none of which may be empty or hold what no name of a photo holds."""
         found = self.texts(name)
         self.fault(np.flatnonzero(_numpy(pc.equal(found, ""))), name, "is empty")
+        for pattern, reason in _NO_ID.items():
+            self.fault(np.flatnonzero(_numpy(pc.match_substring_regex(found, pattern))), name, reason)
         return found
 
     def numbers(self, name: str) -> np.ndarray:
         """Return a column of numbers; NaN where a cell is none."""
         column = self.columns[name]
+        if pa.types.is_boolean(column.type):  # which arrow would take for 0 and 1
+            return np.full(len(column), np.nan)
         try:
             return _numpy(column.cast(pa.float64()))
         except pa.ArrowException:
@@ -256,11 +268,13 @@ def _forget(report: Path, table: Path) -> None:
 
 def column_names(path: Path) -> tuple[str, ...]:
     """Return the names of all columns of a CSV or parquet file."""
-    return _parquet_names(path) if _is_parquet(path) else CsvFile.open(path, ()).names
+    return parquet_names(path) if _is_parquet(path) else CsvFile.open(path, ()).names
 
 
 def _is_parquet(path: Path) -> bool:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait for who writes to it
+            raise GeorankerError(f"{path}: is not a file; name a CSV or parquet file")
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
@@ -268,25 +282,6 @@ def _is_parquet(path: Path) -> bool:
     if magic == b"PK\3\4":
         raise GeorankerError(f"{path}: is a spreadsheet or a zip archive; save or unpack it as CSV in UTF-8")
     return magic == b"PAR1"
-
-
-def _parquet_names(path: Path) -> tuple[str, ...]:
-    try:
-        return tuple(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException) as error:
-        raise _broken(path, error) from error
-
-
-def _read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
-    try:
-        return pq.read_table(path, columns=list(columns), partitioning=None)
-    except (OSError, pa.ArrowException) as error:
-        raise _broken(path, error) from error
-
-
-def _broken(path: Path, error: Exception) -> GeorankerError:
-    reason = " ".join(str(error).split())[:120]
-    return GeorankerError(f"{path}: cut short or damaged; copy or download it again ({reason})")
 
 
 def _no_column(path: Path, name: str, names: Sequence[str], option: str) -> GeorankerError:
@@ -304,8 +299,15 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:length]}..."
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks()
+def _whole(path: Path, name: str, column: pa.ChunkedArray) -> pa.Array:
+    try:
+        return column.combine_chunks()
+    except pa.ArrowException as error:
+        raise _too_large(path, name) from error
+
+
+def _too_large(path: Path, name: str) -> GeorankerError:
+    return GeorankerError(f"{path}, column {name}: is too large to be read at once; split the table into smaller ones")
 
 
 def _numpy(column: pa.Array) -> np.ndarray:

@@ -93,14 +93,13 @@ class Guesses:
         found = self._found_origin()
         if found != self.origin:
             raise GeorankerError(f"{self.file}: is there and {differing(found, self.origin)}; {OTHERWISE}")
-        with pq.ParquetFile(self.file) as file:
-            if not sum(batch["answers"].null_count for batch in file.iter_batches(columns=["answers"])):
-                if self.parts.is_mine():
-                    self.parts.remove()
-                return False
-            self.parts.begin()
-            for batch in file.iter_batches(1024):
-                self.parts.add([row for row in batch.to_pylist() if row["answers"] is not None])
+        if not sum(batch["answers"].null_count for batch in self._batches(["answers"])):
+            if self.parts.is_mine():
+                self.parts.remove()
+            return False
+        self.parts.begin()
+        for batch in self._batches(_SCHEMA.names):
+            self.parts.add([row for row in batch.to_pylist() if row["answers"] is not None])
         self.file.unlink()
         return True
 
@@ -167,14 +166,22 @@ class Guesses:
 
     def answers(self) -> Iterator[list[str]]:
         """Yield the answers to each photo."""
-        with pq.ParquetFile(self.file) as file:
-            batches = file.iter_batches(1024, columns=["answers"])
-            for told in chain.from_iterable(batch["answers"].to_pylist() for batch in batches):
-                yield told or []
+        for told in chain.from_iterable(batch["answers"].to_pylist() for batch in self._batches(["answers"])):
+            yield told or []
 
     def places(self) -> Iterator[Place | None]:
         """Yield what each answer to any photo names."""
         return map(place_in_words, chain.from_iterable(self.answers()))
+
+    def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        try:
+            with pq.ParquetFile(self.file) as file:
+                for batch in file.iter_batches(1024, columns=columns):
+                    batch.validate(full=True)  # arrow itself takes text that is not UTF-8
+                    yield batch
+        except (OSError, pa.ArrowException) as error:
+            fix = "delete it, and its photos are asked again"
+            raise GeorankerError(f"{self.file}: cannot be read ({error}); {fix}") from error
 
     def _photo(self, row: int) -> tuple[Photo, CandidateList | None]:
         found = None if self.lists is None else self.lists[row]

@@ -175,12 +175,13 @@ def _table(path: Path) -> pa.Table:
             if needed:
                 raise GeorankerError(f"{path}: not a file of answers, it has no column {needed[0]}")
             table = opened.read([name for name in _COLUMNS if name not in missing])
+            table.validate(full=True)  # arrow itself takes text that is not UTF-8
             for name in missing:
                 table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
             return table.select(_COLUMNS).cast(pa.schema([SCHEMA.field(name) for name in _COLUMNS]))
     except FileNotFoundError as error:
         raise GeorankerError(f"{path}: not there; `georanker predict` writes such a file") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         reason = str(error).splitlines()[0]
         raise GeorankerError(f"{path}: cannot be read as a file of answers ({reason})") from error
 

@@ -206,9 +206,10 @@ class Gallery:
                 gallery.looks = np.load(folder / _LOOKS, allow_pickle=False)
             gallery._places = pq.read_table(folder / "places.parquet").select(_COLUMNS).cast(_PLACES).to_pydict()
             shapes = gallery.embeddings.ndim, gallery.location_embeddings.ndim, head["version"]
-        except (OSError, EOFError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        except Exception as error:  # numpy gives a header to Python's parser, which may raise anything of a damaged one
+            reason = " ".join(str(error).split())
             raise GeorankerError(
-                f"gallery {folder}: cannot be read ({error}); build it with `georanker index`"
+                f"gallery {folder}: cannot be read ({reason}); build it with `georanker index`"
             ) from error
         if gallery.looks is not None and not _are_looks(gallery.looks):
             raise GeorankerError(f"gallery {folder}: looks.npy holds no looks; build it again with `georanker index`")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import glob
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 _METADATA = b"georanker.archive_index"
 _ROWS_A_CHUNK = 1 << 16
+_DAY_SECONDS = 24 * 60 * 60
 _FIRST = {"name": pa.large_binary(), "archive": pa.int16(), "offset": pa.int64(), "size": pa.int64()}
 
 Member = tuple[bytes, int, int, *tuple[int, ...]]
@@ -104,8 +108,12 @@ def _places(files: Sequence[ArchiveFile]) -> list[Path]:
     first = files[0].path
     others = "".join(f"\n{file.path.name}" for file in files[1:])
     name = f"{first.name}-{_hash(others)}" if others else first.name
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "georanker"
-    return [first.with_name(f"{name}.index.parquet"), cache / f"{_hash(str(first.absolute()) + others)}.index.parquet"]
+    beside = first.with_name(f"{name}.index.parquet")
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "georanker"
+    except RuntimeError:  # the user has no home, as in some containers
+        return [beside]
+    return [beside, cache / f"{_hash(str(first.absolute()) + others)}.index.parquet"]
 
 
 def _hash(text: str) -> str:
@@ -186,8 +194,18 @@ def _write(table: pa.Table, places: Sequence[Path]) -> None:
         except (GeorankerError, pa.ArrowException) as error:
             faults.append(str(error))
         else:
+            _remove_leftovers(place)
             return
-    raise GeorankerError(f"the index of an archive can be written nowhere ({'; '.join(faults)}); make room for it")
+    fix = "make room for it, or name another folder in XDG_CACHE_HOME"
+    raise GeorankerError(f"the index of an archive can be written nowhere ({'; '.join(faults)}); {fix}")
+
+
+def _remove_leftovers(place: Path) -> None:
+    """Remove what processes that were killed have written of an index; one that still writes has a younger file."""
+    for part in place.parent.glob(f".{glob.escape(place.name)}.*.part"):
+        with suppress(OSError):  # another process was faster, or it is not ours
+            if time.time() - part.stat().st_mtime > _DAY_SECONDS:
+                part.unlink()
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:

@@ -24,6 +24,7 @@ class PhotoStore(ABC):
     - without the suffix of a photo: `ab/cd/1234`
     - with `_` for `/`, or the other way round: `ab_cd_1234.jpg`
     - without the first folders: `1234.jpg`
+    - with `./` or `//`, as file systems allow: `./ab//cd/1234.jpg`
 
     If a spelling fits two photos, it is an error that names both.
 

@@ -41,6 +41,13 @@ def spelling_key(name: bytes) -> bytes:
     return split_suffix(name)[0].replace(b"/", b"_")[::-1]
 
 
+def _plain(name: bytes) -> bytes:
+    """Leave out what a file system passes over: `./`, and all but one of several `/`. `..` stays and finds nothing."""
+    first, *parts = name.split(b"/")
+    kept = [part for part in parts if part not in (b"", b".")]
+    return b"/".join(kept if first == b"." else [first, *kept])
+
+
 class Names:
     """Names, sorted by their `spelling_key`, one a row.
 
@@ -83,6 +90,11 @@ class Names:
             wanted = photo_id.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             return []
+        plain = _plain(wanted)
+        return self._found(wanted) or (self._found(plain) if plain != wanted else [])
+
+    def _found(self, wanted: bytes) -> list[int]:
+        """Return the rows of one way to write an id."""
         key, suffix = spelling_key(wanted), split_suffix(wanted)[1]
         if not key:
             return []
@@ -114,7 +126,9 @@ class Names:
             return found[0]
         if found:
             both = " and ".join(told(row) for row in found[:2])
-            raise GeorankerError(f"photo {photo_id!r}: may be {both} of {store}; write the whole name as its id")
+            same = self[found[0]] == self[found[1]]
+            fix = "leave one of the archives out" if same else "write the whole name as its id"
+            raise GeorankerError(f"photo {photo_id!r}: may be {both} of {store}; {fix}")
         photos = self.photos
         like = f"; its {len(photos):,} photos have names such as {told(photos[0])}" if len(photos) else ""
         raise GeorankerError(f"photo {photo_id!r}: not in {store}{like}")

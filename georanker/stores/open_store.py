@@ -28,6 +28,8 @@ def open_store(path: Path) -> PhotoStore:
     if path.is_dir():
         return FolderStore(path)
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for who writes to it
+            raise GeorankerError(f"{path}: neither a file nor a folder; name a folder, a .tar or a .zip with photos")
         with path.open("rb") as file:
             head = file.read(_TAR_AT + len(_TAR))
     except OSError as error:

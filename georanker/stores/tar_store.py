@@ -16,6 +16,9 @@ from georanker.types import GeorankerError
 
 _BLOCK = 512
 _MOST_HEADER_BYTES = 1 << 20  # no path is that long
+_END = 2 * _BLOCK
+_PADDING = 10_240  # what tar fills an archive up to a multiple of, unless it is told another number
+_MOST_PADDING = 1 << 20
 _EXTENSIONS = (
     tarfile.XHDTYPE,
     tarfile.SOLARIS_XHDTYPE,
@@ -51,6 +54,7 @@ class TarStore(ArchiveStore):
         position = 0
         everywhere: dict[bytes, bytes] = {}  # what pax says of all members that follow
         here: dict[bytes, bytes] = {}  # what pax or GNU tar say of the next one
+        last = -1  # where the last byte of the last member with bytes lies
         while any(header := _part(file, position, _BLOCK)):
             start, position = position, position + _BLOCK
             try:
@@ -81,6 +85,7 @@ class TarStore(ArchiveStore):
             if info.isreg() and not sparse and not any(name.startswith(b"GNU.sparse") for name in told):
                 name = info.name.encode("utf-8", "surrogateescape")
                 yield told.get(b"path", name).rstrip(b"/"), position, size
+                last = position + size - 1 if size else last
             position, here = end, {}
         for at in range(position, file.size, _MOST_HEADER_BYTES):
             if file.read(at, min(_MOST_HEADER_BYTES, file.size - at)).strip(b"\0"):
@@ -88,6 +93,10 @@ class TarStore(ArchiveStore):
                     f"archive {file.path}: goes on behind its end at byte {position:,}, since it has a hole or whole "
                     "archives were joined; copy it again, or join archives with tar --concatenate"
                 )
+        # A download that is given its whole size first, and then stops, ends with zeros too: with more than tar writes.
+        zeros = file.size - position - _END
+        if zeros > _MOST_PADDING or (zeros > _PADDING and last >= 0 and file.read(last, 1) == b"\0"):
+            raise _cut_short(file, f": from byte {position:,} on there are only zeros")
 
 
 def _padded(size: int) -> int:
@@ -126,9 +135,10 @@ def _after_sparse_map(file: ArchiveFile, header: bytes, position: int) -> int:
     return position
 
 
-def _cut_short(file: ArchiveFile) -> GeorankerError:
+def _cut_short(file: ArchiveFile, where: str = "") -> GeorankerError:
+    where = where or f" at byte {file.size:,}"
     return GeorankerError(
-        f"archive {file.path}: cut short at byte {file.size:,}; copy or download it again, or join its parts with `cat`"
+        f"archive {file.path}: cut short{where}; copy or download it again, or join its parts with `cat`"
     )
 
 

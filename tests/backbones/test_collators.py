@@ -113,7 +113,7 @@ def test_lists_that_do_not_fit_are_named(lists: MakeLists, gallery: Path, tmp_pa
         EmbeddingCollator()([replace(found, gallery=str(tmp_path))])
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00"])
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x01\x00\x0a\x00{'shape': ("])
 def test_a_damaged_gallery_is_named(content: bytes, lists: MakeLists, tmp_path: Path) -> None:
     for name in ("embeddings.npy", "location_embeddings.npy"):
         (tmp_path / name).write_bytes(content)

@@ -105,6 +105,19 @@ def test_a_candidates_file_that_no_reader_takes(
     assert ("were latitude and longitude swapped" in said) == (changes.get("latitude", 0) > 90)
 
 
+def test_a_candidates_file_that_is_not_utf_8(
+    small_run: Path, small_data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "test.parquet"
+    pq.write_table(pq.read_table(small_run / "candidates/test.parquet"), file, compression="none")
+    file.write_bytes(file.read_bytes().replace(b"test/24-3", b"\xffest/24-3"))
+    experiment = ROOT / "configs/experiment/blue_marble_demo.yaml"
+    with pytest.raises(SystemExit) as exit_:
+        main(["check-data", f"--config={experiment}", *small_data, f"--data.candidates={tmp_path}", "--splits=[test]"])
+    assert exit_.value.code == 1
+    assert f"candidates file {file}: cannot be read (" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("experiment", ["blue_marble_demo", "blue_marble_demo_retriever"])
 def test_blue_marble_is_clean(experiment: str, small_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     config = ROOT / f"configs/experiment/{experiment}.yaml"

@@ -130,6 +130,11 @@ def shared_id(world: World) -> None:
 FAULTS: dict[str, tuple[Callable[[World], None], set[str], str]] = {
     "a missing photo": (photo("train/3", None), {"train  photos that are missing: 1"}, "photo train/3: not there"),
     "a broken photo": (photo("test/3", b"x"), {"test  photos that are broken: 1"}, "photo test/3: not an image"),
+    "an empty photo": (
+        photo("test/3", b""),
+        {"test  photos that are broken: 1"},
+        "do what is said of each, fetch them",
+    ),
     "a broken candidate": (photo("gallery/3", b"x"), {"gallery  photos that are broken: 1"}, "photo gallery/3"),
     "swapped truth": (swap_truth, {"test  signs that latitude and longitude are swapped: 2"}, "with the truth's"),
     "swapped candidates": (swap_candidates, {"test  signs that latitude and longitude are swapped: 2"}, "the country"),

@@ -93,6 +93,25 @@ def test_rank_0_is_passed_over_only_where_it_is_the_photo_itself(paper: Miniatur
 
 
 @pytest.mark.parametrize(
+    ("own", "first", "is_own"),
+    [
+        ("ab/cd/0.jpg", "ab_cd_0.jpg", True),
+        ("ab_cd_0.JPG", "ab/cd/0", True),
+        ("ab_cd_0.x", "ab_cd_0", False),
+        ("cd_0.jpg", "ab_cd_0.jpg", False),
+        (".jpg", ".png", False),
+    ],
+)
+def test_the_photo_itself_in_another_spelling(
+    own: str, first: str, is_own: bool, rows: list[Row], tmp_path: Path
+) -> None:
+    rows[0]["img_id"], rows[0]["ref_img_id"][0] = own, first
+    photo = GeoRanking(written(tmp_path, rows)).lists("train")[0].candidates[0].photo
+    assert photo is not None
+    assert (photo.id != first) == is_own
+
+
+@pytest.mark.parametrize(
     "schema",
     [
         SCHEMA.set(1, pa.field("gps", pa.list_(pa.float64(), 2))).set(

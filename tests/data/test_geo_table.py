@@ -179,6 +179,7 @@ def test_tables_without_truth_or_photos(tmp_path: Path) -> None:
     [
         ({}, "a table is needed for at least one split"),
         ({"test": Path("x"), "latitude_column": None}, "must both be there, or neither"),
+        ({"test": Path("x"), "latitude_column": "longitude"}, "must be two columns, not 'longitude' twice"),
         ({"test": Path("x"), "negatives": -1}, "negatives must be at least 0, not -1"),
     ],
 )

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from georanker.data import tables
 from georanker.data.tables import TableFile, column_names
 from georanker.types import GeorankerError
 
@@ -210,6 +212,14 @@ def cut(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_bytes(b"\n\n"), "is empty"),
         (lambda path: path.write_text("id,name,lat,lon\n"), "has no rows"),
+        (lambda path: path.write_text("id,name,lat,lon"), "has no rows"),
+        (lambda path: path.write_text("x" * 200_000 + "\n1\n"), "line 1: is no row of names"),
+        (lambda path: path.write_text("id,name,lat,lon\na,b,1,2\n", "utf-32"), "is no text in UTF-8 or UTF-16; save"),
+        (
+            lambda path: path.write_bytes("id,name,lat,lon\na,b,1,2\nc,d,1,2".encode("utf-16") + b"3"),
+            "line 3: is not UTF-16; copy or download it again, or save it as UTF-8",
+        ),
+        (os.mkfifo, "is not a file; name a CSV or parquet file"),
         (cut, "cut short or damaged; copy or download it again"),
         (lambda path: path.write_bytes(b"PAR1PAR1"), "cut short or damaged"),
         (lambda path: path.write_bytes(b"PK\3\4 a spreadsheet"), "is a spreadsheet or a zip archive"),
@@ -239,6 +249,54 @@ def test_packed_files_that_are_cut_short(tmp_path: Path) -> None:
     file = written(tmp_path / "x.csv.gz", ROWS * 1000)
     file.write_bytes(file.read_bytes()[:-40])
     assert refused(file).startswith("cannot be read")
+    assert refused(file).endswith("; copy or download it again")
+
+
+@pytest.mark.parametrize(
+    ("id_", "reason"),
+    [
+        ("a\nb", "holds a line break; a quote before it may be stray"),
+        ("a\rb", "holds a line break"),
+        ("a\0b", "holds a NUL"),
+    ],
+)
+def test_ids_that_name_no_photo(id_: str, reason: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": ["a", id_, "b\n"]}), tmp_path / "x.parquet")
+    table = TableFile(tmp_path / "x.parquet", ["id"])
+    table.ids("id")
+    with pytest.raises(GeorankerError, match=rf"row 1, column id: '.*' {reason}"):
+        table.usable("error", tmp_path)
+
+
+@pytest.mark.parametrize("column", ["id", "lists", "deep"])
+def test_text_of_parquet_that_is_not_utf_8(column: str, tmp_path: Path) -> None:
+    texts = [f"Nimes{row}" for row in range(9)]
+    columns = {"id": texts, "lists": [[text] * 2 for text in texts], "deep": [[{"x": [text]}] for text in texts]}
+    pq.write_table(pa.table({column: columns[column]}), tmp_path / "x.parquet", compression="none")
+    data = (tmp_path / "x.parquet").read_bytes()
+    (tmp_path / "x.parquet").write_bytes(data.replace(b"Nimes6", b"N\xeemes6"))
+    complaint = f"row 6, column {column}: is not UTF-8; write the table again as UTF-8"
+    assert refused(tmp_path / "x.parquet", column) == complaint
+    (tmp_path / "x.parquet").write_bytes(data.replace(column.encode(), b"\xff" * len(column)))
+    assert refused(tmp_path / "x.parquet", column).startswith("cut short or damaged")
+
+
+def test_a_column_of_more_text_than_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / "x.parquet")
+    many = pa.chunked_array([pa.array(["x" * (1 << 26)])] * 40)  # of one memory
+    monkeypatch.setattr(tables, "read_parquet", lambda path, columns: pa.table({"id": many}))
+    with pytest.raises(
+        GeorankerError, match=r"x\.parquet, column id: is too large to be read at once; split the table"
+    ):
+        TableFile(tmp_path / "x.parquet", ["id"])
+
+
+def test_truths_are_no_numbers(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"lat": [True, None]}), tmp_path / "x.parquet")
+    table = TableFile(tmp_path / "x.parquet", ["lat"])
+    table.degrees("lat", 90.0)
+    with pytest.raises(GeorankerError, match=r"row 0, column lat: True is not a number"):
+        table.usable("error", tmp_path)
 
 
 def test_only_the_columns_that_are_asked_for_matter(tmp_path: Path) -> None:

@@ -128,6 +128,20 @@ def test_photos_that_cannot_be_read_are_asked_about_again(
     assert len(CandidatesFile(Path("out/test.parquet"))) == 3
 
 
+def test_answers_that_are_damaged(files: Miniatures, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with chat_server(answers) as server:
+        main(flags(files, server, tmp_path))
+        file = tmp_path / "test.answers.parquet"
+        table = pq.read_table(file)
+        pq.write_table(table, file, compression="none", use_dictionary=False)
+        answer = max(table["answers"].to_pylist())[0].encode()
+        file.write_bytes(file.read_bytes().replace(answer, b"\xff" * len(answer)))
+        with pytest.raises(SystemExit):
+            main(flags(files, server, tmp_path))
+    assert "test.answers.parquet: cannot be read (" in (said := capsys.readouterr().err)
+    assert "delete it, and its photos are asked again" in said
+
+
 def test_no_photo_that_can_be_read(files: Miniatures, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with chat_server(answers) as server:
         chat = ["--generator=ChatGenerator", "--generator.model=m", f"--generator.url={server.url}"]

@@ -21,7 +21,7 @@ from georanker.localizing.localized_page import write_html
 from georanker.localizing.localized_photos import LocalizedPhotos
 from georanker.localizing.places_out import write_geojson
 from georanker.localizing.trust import Trust
-from georanker.types import Candidate, Photo, Place
+from georanker.types import Candidate, Photo, Place, photo_formats
 from tests.localizer_world import encoded, finished_run, tile
 from tests.photos_with_gps import gps_block
 from tests.report.test_html_report import data_of
@@ -84,7 +84,7 @@ def test_a_photo_that_fails_is_told_and_the_others_go_on(
     assert done.value.code == 1
     told = capsys.readouterr()
     assert told.err.splitlines() == [
-        "georanker: photo photos/broken.png: not an image",
+        f"georanker: photo photos/broken.png: not an image; {', '.join(photo_formats())} are read",
         "georanker: photo gone.jpg: cannot be read (No such file or directory)",
         "georanker: 2 of 4 photos could not be read",
     ]

@@ -267,7 +267,7 @@ def test_hundreds_of_photos_and_those_that_fail(
     answers = localizer.localize(photos, failed=lambda photo, error: failed.append((photo.id, str(error))))
     assert len(answers) == 298
     assert [name for name, _ in failed] == ["#18", "#171"]
-    assert failed[0][1] == "photo #18: not an image"
+    assert failed[0][1].startswith("photo #18: not an image; JPEG, ")
     assert [answer.photo.id for answer in answers][15:18] == ["#16", "#17", "#19"]
     assert not capsys.readouterr().out, "a progress bar is none of the output"
     with pytest.raises(GeorankerError, match="photo #18: not an image"):

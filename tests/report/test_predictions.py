@@ -112,6 +112,10 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
     with pytest.raises(GeorankerError, match="cannot be read as a file of answers") as error:
         Predictions.read(path)
     assert "\n" not in str(error.value)
+    pq.write_table(pq.read_table(written(some_answers(4), path)), path, compression="none")
+    path.write_bytes(path.read_bytes().replace(b"query/1", b"\xffuery/1"))
+    with pytest.raises(GeorankerError, match=r"cannot be read as a file of answers .*UTF8"):
+        Predictions.read(path)
     with pytest.raises(GeorankerError, match="holds no answer"):
         Predictions.read(written([], path))
     with pytest.raises(GeorankerError, match="cannot be read as a file of answers"):

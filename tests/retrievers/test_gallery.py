@@ -175,18 +175,19 @@ class Evil:
         return self.mark.touch, ()
 
 
+HEADER = b"\x93NUMPY\1\0v\0" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (6, 4".ljust(117) + b"\n"
 NAMES = ("embeddings.npy", "location_embeddings.npy", "places.parquet", "gallery.json")
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("damage", ["missing", "cut", "empty", "text"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty", "text", "header"])
 def test_damaged_files_are_named(name: str, damage: str, tmp_path: Path) -> None:
     filled().save(tmp_path)
     path = tmp_path / name
     whole = path.read_bytes()
     path.unlink()
     if damage != "missing":
-        path.write_bytes({"cut": whole[:-10], "empty": b"", "text": b"hello\n"}[damage])
+        path.write_bytes({"cut": whole[:-10], "empty": b"", "text": b"hello\n", "header": HEADER}[damage])
     with pytest.raises(GeorankerError, match=f"^gallery {tmp_path}: .*`georanker index`$") as raised:
         Gallery.load(tmp_path)
     assert "\n" not in str(raised.value)

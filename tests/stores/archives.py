@@ -15,6 +15,7 @@ from PIL import Image
 from georanker.stores.base import PhotoStore
 from georanker.stores.folder_store import FolderStore
 from georanker.stores.prefixed_names import PrefixedNames
+from georanker.stores.several_stores import SeveralStores
 from georanker.stores.tar_store import TarStore
 from georanker.stores.zip_store import ZipStore
 
@@ -72,4 +73,5 @@ def stores(path: Path, members: Members) -> list[PhotoStore]:
         zipped(path / f"{n}.zip", half, method) for n, (half, method) in enumerate(zip(halves, (0, 8), strict=True))
     ]
     plain, tarred = FolderStore(folder(path / "folder", members)), TarStore(tar(path / "a.tar", members))
-    return [plain, tarred, ZipStore(zips), PrefixedNames(tarred)]
+    several = SeveralStores([ZipStore(zips[0]), FolderStore(folder(path / "half", halves[1]))])
+    return [plain, tarred, ZipStore(zips), PrefixedNames(tarred), several]

@@ -198,6 +198,44 @@ def test_a_kill_while_it_is_written_leaves_no_half_index(tmp_path: Path) -> None
     assert {name: store.read(name) for name in store.ids()} == OLD
 
 
+def test_what_killed_processes_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    path = tar(tmp_path / "[a].tar", OLD)
+    names = (
+        ".[a].tar.index.parquet.0123abcd.part",
+        ".[a].tar.index.parquet.4567cdef.part",
+        ".b.tar.index.parquet.8.part",
+    )
+    old, young, other = (tmp_path / name for name in names)
+    for part in (old, young, other):
+        part.write_bytes(b"half")
+    for part in (old, other):
+        os.utime(part, (0, 0))
+    TarStore(path)
+    assert [part.exists() for part in (old, young, other)] == [False, True, True]
+
+
+def test_without_a_home_it_lies_beside_its_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    path = tar(tmp_path / "a.tar", OLD)
+    assert TarStore(path).read("a") == b"a"
+    assert index_of(path).exists()
+    with pytest.raises(GeorankerError, match=r"can be written nowhere \(.*too long\)+; make room .* XDG_CACHE"):
+        TarStore(tar(tmp_path / ("a" * 250), OLD))
+
+
+@each
+def test_the_same_name_in_two_archives(kind: type[ArchiveStore], tmp_path: Path) -> None:
+    for folder in "xy":
+        (tmp_path / folder).mkdir()
+    store = kind([make(kind, tmp_path / folder, OLD) for folder in "xy"])
+    with pytest.raises(GeorankerError, match=r"photo 'a\.jpg': may be a\.jpg of .*; leave one of the archives out$"):
+        store.read("a.jpg")
+
+
 def test_processes_that_make_it_at_once(tmp_path: Path) -> None:
     path = tar(tmp_path / "a.tar", {f"{number}.jpg": b"%d" % number for number in range(2000)})
     code = f"from georanker.stores import TarStore; print(TarStore({str(path)!r}).read('1234').decode())"

@@ -57,13 +57,19 @@ def test_spellings_are_what_the_rule_says(photo_id: str, files: list[str]) -> No
         ("3128", "images/test/00/3128.jpg"),  # OSV-5M
         ("IMG.1", "IMG.1.JPG"),
         ("a.jpg", "a.JPG"),
+        ("./ab/cd/1234", "ab/cd/1234.jpg"),
+        ("ab//cd/./1234.jpg", "ab/cd/1234.jpg"),
+        (".a/1.jpg", ".a/1.jpg"),
+        ("a//1.jpg", "a//1.jpg"),  # the very name of a member
     ],
 )
 def test_a_spelling_that_people_use(photo_id: str, file: str) -> None:
     assert found(photo_id, file, "ab/cd/91234.jpg", "ab/cd/1234.txt.jpg", "z/31289.jpg") == [file]
 
 
-@pytest.mark.parametrize("photo_id", ["", "/", "234.jpg", "d/1234.jpg", "1234.png", "/ab/cd/1234.jpg", "x/ab/cd/1234"])
+@pytest.mark.parametrize(
+    "photo_id", ["", "/", "234.jpg", "d/1234.jpg", "1234.png", "/ab/cd/1234.jpg", "x/ab/cd/1234", "ab/x/../cd/1234.jpg"]
+)
 def test_what_is_no_spelling(photo_id: str) -> None:
     assert found(photo_id, "ab/cd/1234.jpg") == []
 

@@ -126,6 +126,29 @@ def test_cut_anywhere_it_is_one_error(tmp_path: Path) -> None:
     assert {name: store.read(name) for name in members} == members
 
 
+@pytest.mark.parametrize(
+    ("last_byte", "zeros", "is_whole"),
+    [
+        (b"\xd9", 1024, True),
+        (b"\xd9", 1 << 20, True),  # tar's largest records in use
+        (b"\xd9", (1 << 20) + 1536, False),
+        (b"\0", 1024 + 10_240, True),
+        (b"\0", 1024 + 10_240 + 512, False),
+    ],
+)
+def test_a_tail_of_zeros_that_tar_would_not_write(last_byte: bytes, zeros: int, is_whole: bool, tmp_path: Path) -> None:
+    path = tar(tmp_path / "a.tar", {"a.jpg": b"a" * 600, "b.jpg": b"b" * 511 + last_byte})
+    end = 512 * 5
+    path.write_bytes(path.read_bytes()[:end] + bytes(zeros))
+    if is_whole:
+        assert len(TarStore(path)) == 2
+        return
+    with pytest.raises(
+        GeorankerError, match=r"^archive .*a\.tar: cut short: from byte 2,560 on there are only zeros; .*`cat`$"
+    ):
+        TarStore(path)
+
+
 def test_what_goes_on_behind_its_end_is_refused(tmp_path: Path) -> None:
     parts = [tar(tmp_path / f"{name}.tar", {f"{name}.jpg": b"x" * 600}).read_bytes() for name in "ab"]
     holed = bytearray(tar(tmp_path / "c.tar", {f"{n}.jpg": b"x" * 600 for n in range(5)}).read_bytes())
