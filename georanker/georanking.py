@@ -19,7 +19,7 @@ from georanker.candidate_table import candidate_column
 from georanker.data.swapped import swapped
 from georanker.data.tables import BadRows, TableFile
 from georanker.rows import write_rows
-from georanker.stores.names import SUFFIXES
+from georanker.stores.names import spelled_alike
 from georanker.types import LIMITS, CandidateList, GeorankerError, Place
 
 _PLACE = pa.list_(pa.float64())
@@ -34,7 +34,6 @@ SCHEMA = pa.schema(
 )
 """A photo, its latitude and longitude, and the place, the photo and the names of each of its references."""
 _METADATA = b"georanker.georanking"
-_SUFFIX = rf"(?is)(.)\.({'|'.join(suffix.decode() for suffix in SUFFIXES)})$"
 
 _Fault: TypeAlias = tuple[np.ndarray, str, str]
 """Rows that cannot be used, the column, and the reason."""
@@ -211,14 +210,9 @@ def _joined(texts: pa.ListArray) -> pa.Array:
 
 def _is_own(batch: pa.RecordBatch) -> np.ndarray:
     """Return (N,) whether the first reference of each row is the photo itself, in any spelling of its id."""
-    first, own = map(_spelled_alike, (pc.list_element(batch["ref_img_id"], 0), batch["img_id"]))
+    first, own = map(spelled_alike, (pc.list_element(batch["ref_img_id"], 0), batch["img_id"]))
     same: np.ndarray = pc.equal(first, own).to_numpy(zero_copy_only=False)
     return same
-
-
-def _spelled_alike(ids: pa.Array) -> pa.Array:
-    """Return what `georanker.stores.names.spelling_key` keeps of ids, for many at once."""
-    return pc.replace_substring_regex(pc.replace_substring(ids, "/", "_"), _SUFFIX, r"\1")
 
 
 def _is_empty(texts: pa.Array) -> np.ndarray:

@@ -26,7 +26,7 @@ SEES: dict[str, set[str]] = {
     "metrics": set(),
     "encoders": set(),
     "stores": set(),
-    "checks": {"data"},
+    "checks": {"data", "stores"},
     "data": {"stores"},
     "retrievers": {"encoders"},
     "generators": {"vlm"},

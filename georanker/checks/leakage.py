@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from georanker.checks.base import Check, Finding, Lists, Split, digest_codes, found
+from georanker.stores.names import spelled_alike
 
 
 class Leakage(Check):
@@ -32,7 +33,9 @@ def _signs(split: Split, lists: Lists) -> Iterator[tuple[str, np.ndarray]]:
     query_bytes = digest_codes(lists.ids, split.looks)[lists.row]
     candidate_bytes = digest_codes(lists.candidate_ids, split.candidate_looks)
     read = (query_bytes >= 0) & (candidate_bytes >= 0)
-    ids, candidate_ids = (column.to_numpy(zero_copy_only=False) for column in (lists.ids, lists.candidate_ids))
+    ids, candidate_ids = (
+        spelled_alike(column).to_numpy(zero_copy_only=False) for column in (lists.ids, lists.candidate_ids)
+    )
     # Two stores may use one id for two photos: bytes that differ speak louder.
     one_id = (ids[lists.row] == candidate_ids) & ~(read & (query_bytes != candidate_bytes))
     yield "that are the query's own photo", one_id

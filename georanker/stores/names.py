@@ -16,6 +16,7 @@ from georanker.types import GeorankerError
 
 SUFFIXES = (b"jpg", b"jpeg", b"png", b"webp", b"gif", b"bmp", b"tif", b"tiff")
 _PHOTO = rf"(?i)[^/]\.({'|'.join(suffix.decode() for suffix in SUFFIXES)})$"
+_SUFFIX = rf"(?is)(.)\.({'|'.join(suffix.decode() for suffix in SUFFIXES)})$"
 _HIDDEN = r"(^|/)\."
 
 
@@ -39,6 +40,15 @@ def spelling_key(name: bytes) -> bytes:
     (b'21_dc_ba', b'21_dc')
     """
     return split_suffix(name)[0].replace(b"/", b"_")[::-1]
+
+
+def spelled_alike(ids: pa.Array) -> pa.Array:
+    """Return what `spelling_key` keeps of many ids, first letter first: equal where they may name one photo.
+
+    >>> spelled_alike(pa.array(["ab/cd/12.jpg", "ab_cd_12"])).to_pylist()
+    ['ab_cd_12', 'ab_cd_12']
+    """
+    return pc.replace_substring_regex(pc.replace_substring(ids, "/", "_"), _SUFFIX, r"\1")
 
 
 def _plain(name: bytes) -> bytes:

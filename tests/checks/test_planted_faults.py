@@ -156,6 +156,11 @@ FAULTS: dict[str, tuple[Callable[[World], None], set[str], str]] = {
         {"test  candidates that are the query's own photo: 1"},
         "row 1 (photo test/1), candidate 2",
     ),
+    "the query as candidate, written otherwise": (
+        candidate(7, id="test_1.jpg"),
+        {"test  candidates that are the query's own photo: 1"},
+        "row 1 (photo test/1), candidate 2",
+    ),
     "a candidate at the query's place": (
         own_coordinates,
         {"test  candidates at exactly the query's coordinates: 1"},
