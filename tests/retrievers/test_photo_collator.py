@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,25 @@ def test_rows_follow_the_photos() -> None:
     assert batch.places[1].isnan().all()
     for row, photo in enumerate(photos):
         assert torch.equal(PhotoCollator(8)([photo]).pixels[0], batch.pixels[row])
+
+
+def test_large_photos_are_read_side_by_side_into_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = [Photo(f"{width}", None, Noise(width, 300)) for width in range(300, 308)]
+    alone = [PhotoCollator(8)([photo]).pixels[0] for photo in photos]
+    threads = set()
+    load = Photo.load
+
+    def noted(photo: Photo) -> Image.Image:
+        threads.add(threading.get_ident())
+        return load(photo)
+
+    monkeypatch.setattr(Photo, "load", noted)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    batch = PhotoCollator(8)(photos)
+    assert len(threads) > 1
+    assert all(torch.equal(row, pixels) for row, pixels in zip(batch.pixels, alone, strict=True))
+    with pytest.raises(GeorankerError, match="photo lost: no source"):
+        PhotoCollator(8)([*photos, Photo("lost"), *photos])
 
 
 def test_it_travels_to_workers() -> None:
