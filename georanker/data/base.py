@@ -181,11 +181,11 @@ class GeoDataModule(L.LightningDataModule, ABC):
 
         They are written to `unreadable_photos.csv`, beside the run, or what a command writes.
         """
-        if self.on_bad_rows == "error":
+        if "on_bad_rows" not in self.hparams:
             return self.loader(photos, collator, shuffle)
         rank = self.trainer.global_rank if self.trainer else place_of_process()[0]
         report = self._beside_run(f"unreadable_photos.{rank}.csv" if rank else "unreadable_photos.csv")
-        readable = ReadablePhotos(collator, report, must_fill=shuffle)
+        readable = ReadablePhotos(collator, self.on_bad_rows == "skip", report, must_fill=shuffle)
         return self.loader(photos, readable, shuffle)  # type: ignore[arg-type]  # its other end is in _LazyLoader
 
     def _position(self, batches: int) -> tuple[int, int]:

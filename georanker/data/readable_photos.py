@@ -37,18 +37,21 @@ class ReadablePhotos:
 
     Args:
         collator: raises GeorankerError if one of its photos cannot be read.
+        skip: False to stop at such a photo.
         report: the file to write.
         must_fill: whether a batch without any photo is an error, as in training, whose steps are counted beforehand.
     """
 
-    def __init__(self, collator: Callable[[Any], Batch], report: Path, must_fill: bool) -> None:
-        self.collator, self.report, self.must_fill = collator, report, must_fill
+    def __init__(self, collator: Callable[[Any], Batch], skip: bool, report: Path, must_fill: bool) -> None:
+        self.collator, self.skip, self.report, self.must_fill = collator, skip, report, must_fill
 
     def __call__(self, photos: Sequence[Photo]) -> _Read:
         """Collate those that can be read."""
         try:
             return _Read(self.collator(photos), {})
-        except GeorankerError:
+        except GeorankerError as error:
+            if not self.skip:
+                raise GeorankerError(f"{error}; leave such photos out with data.on_bad_rows=skip") from error
             faults = {photo.id: fault for photo in photos if (fault := self._fault(photo))}
             if not faults:
                 raise

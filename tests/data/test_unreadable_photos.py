@@ -69,7 +69,9 @@ def test_without_it_the_first_stops_everything(
     world: Path, small_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [each for each in data("gallery") if "skip" not in each]
-    assert "gallery-3" in said(capsys, "index", *command, f"--retriever={small_run / 'retriever.ckpt'}", "--out=g")
+    line = said(capsys, "index", *command, f"--retriever={small_run / 'retriever.ckpt'}", "--out=g")
+    assert "photo 'gallery-3': not in folder photos" in line
+    assert line.endswith("; leave such photos out with data.on_bad_rows=skip")
     assert not Path("g").exists()
     assert not Path("unreadable_photos.csv").exists()
 
