@@ -5,8 +5,8 @@ is extracted, encoded again as JPEG (quality 75, Pillow's own) and in base64, an
 archive is opened for each example, the query's photo goes the same way, and is decoded again for each candidate. At
 evaluation the archive stays open, and the query's photo is decoded from its file for each candidate, guessed ones too.
 
-Ours reads the bytes by position and decodes each photo once: on one core, and side by side in threads, as a ranker's
-collator and `check-data` read; the public way cannot, since its open archive has one position. Both give RGB images in
+Ours reads the bytes by position and decodes each photo once: on one core, and side by side in threads, as collators and
+`check-data` do without workers; the public way cannot, since its open archive has one position. Both give RGB images in
 full size, from the same files, in one process and in turns. A photo is counted once, however often it is decoded.
 
     python benchmarks/photo_store.py

@@ -32,9 +32,8 @@ TRAINER_COMMANDS = {
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command of georanker; a user's mistake becomes one line on standard error."""
     args = list(sys.argv[1:] if args is None else args)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # bars and names of places in a terminal that knows ASCII alone
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # bars and names of places in a terminal that knows ASCII alone
     command = args[0] if args else "--help"
     verbs = _verbs()
     if "." not in sys.path:

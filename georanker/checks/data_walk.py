@@ -19,7 +19,7 @@ from georanker.checks.photo_looks import PhotoLooks
 from georanker.data.base import SPLITS, GeoDataModule
 from georanker.data.table_photos import TablePhotos
 from georanker.data.unusable_rows import UnusableRows
-from georanker.types import GeorankerError, Photo
+from georanker.types import GeorankerError, Photo, PhotoSource
 
 _NO_SPLIT = "a split that no benchmark has"
 
@@ -39,8 +39,11 @@ class DataWalk:
         self.sample = photos
         self.findings: list[Finding] = []
         """What could not be opened."""
-        self._seen: dict[int, dict[str, Look]] = {}
-        """What reading photos gave, by their source: splits may share photos, and candidates are those of a gallery."""
+        self._seen: dict[int, tuple[PhotoSource, dict[str, Look]]] = {}
+        """What reading photos gave, by the id of their source, which is kept, so that no other gets its id.
+
+        Splits may share photos, and candidates are those of a gallery.
+        """
 
     def splits(self, names: Sequence[str] | None = None) -> list[Split]:
         """Open splits, and read their photos and those of their candidates.
@@ -147,12 +150,13 @@ class DataWalk:
         from rich.console import Console
         from rich.progress import track
 
-        if not len(photos) or photos[0].source is None:
+        source = photos[0].source if len(photos) else None
+        if source is None:
             return {}
         chosen = photos
         if self.sample is not None and self.sample < len(photos):
             chosen = [photos[at] for at in np.linspace(0, len(photos) - 1, self.sample).astype(int)]
-        seen = self._seen.setdefault(id(photos[0].source), {})
+        _, seen = self._seen.setdefault(id(source), (source, {}))
         unread = [photo for photo in chosen if photo.id not in seen] if seen else chosen
         batches = self.data.loader(unread, PhotoLooks.of) if len(unread) else ()
         told, console = f"Reading {len(unread):,} {what}", Console(stderr=True)

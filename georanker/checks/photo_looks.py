@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from georanker.checks.base import Look
 from georanker.exif import read_gps
@@ -21,7 +21,8 @@ class PhotoLooks(Batch):
     @classmethod
     def of(cls, photos: Sequence[Photo]) -> PhotoLooks:
         """Read and decode photos, side by side."""
-        return cls(tuple(photo.id for photo in photos), tuple(side_by_side(_look, photos)))
+        looks = tuple(_with_exif(look, data) for look, data in side_by_side(_look, photos))
+        return cls(tuple(photo.id for photo in photos), looks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +35,24 @@ class _Held:
         return self.data
 
 
-def _look(photo: Photo) -> Look:
+def _look(photo: Photo) -> tuple[Look, bytes]:
     assert photo.source is not None
     try:
         data = photo.source.read(photo.id)
     except (GeorankerError, OSError) as error:
         there = isinstance(photo.source, Container) and photo.id in photo.source
-        return Look(str(error), missing=not there)
+        return Look(str(error), missing=not there), b""
     digest = hashlib.blake2b(data, digest_size=16).digest()
     try:
         Photo(photo.id, source=_Held(data)).load()
     except GeorankerError as error:
-        return Look(str(error), digest=digest)
+        return Look(str(error), digest=digest), b""
+    return Look(digest=digest), data
+
+
+def _with_exif(look: Look, data: bytes) -> Look:
+    """Add what the EXIF says; not side by side, since it listens to Pillow's warnings, which belong to no thread."""
     try:
-        return Look(digest=digest, exif=read_gps(data))
+        return replace(look, exif=read_gps(data)) if data else look
     except GeorankerError as error:
-        return Look(digest=digest, exif_fault=str(error))
+        return replace(look, exif_fault=str(error))

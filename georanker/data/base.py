@@ -24,7 +24,6 @@ from georanker.data.epoch_sampler import EpochSampler
 from georanker.data.placed import placed
 from georanker.data.readable_photos import ReadablePhotos
 from georanker.data.tables import BadRows
-from georanker.job_folder import place_of_process
 from georanker.stores.base import PhotoStore
 from georanker.stores.open_store import open_store
 from georanker.types import Batch, CandidateList, GeorankerError, ListCollator, Photo, PhotoSource, RankingBatch
@@ -51,8 +50,8 @@ class GeoDataModule(L.LightningDataModule, ABC):
     """Holds the bytes of the photos that are asked about."""
     gallery_source: PhotoSource | None = None
     """Holds the bytes of the gallery's photos."""
-    on_bad_rows: BadRows = "error"
-    """What to do with rows that cannot be used, and with photos that a retriever cannot read."""
+    on_bad_rows: BadRows | None = None
+    """What to do with rows that cannot be used, and with photos that a retriever cannot read; None without a choice."""
     beside: Path | None = None
     """The folder for files on what is left out; None for that of the trainer, or the working folder."""
     unanswered: Callable[[CandidateTable], Sequence[int]] | None = None
@@ -176,16 +175,23 @@ class GeoDataModule(L.LightningDataModule, ABC):
             persistent_workers=self.num_workers > 0,
         )
 
-    def photo_loader(self, photos: Sequence[Photo], collator: Collator, shuffle: bool = False) -> DataLoader[Any]:
-        """Return a loader over photos, as `loader` does; a batch lacks photos that cannot be read and may be skipped.
+    def photo_loader(
+        self, photos: Sequence[Photo], collator: Collator, shuffle: bool = False, part: bool = False
+    ) -> DataLoader[Any]:
+        """Return a loader over photos, as `loader` does, whose batches lack those that cannot be read, if they may.
 
-        They are written to `unreadable_photos.csv`, beside the run, or what a command writes.
+        Such photos are written to `unreadable_photos.csv`, beside the run, or what a command writes.
+
+        Args:
+            photos: what to load.
+            collator: makes a batch of several.
+            shuffle: whether to mix them, for training.
+            part: whether they are part of a job, which itself sees whether any could be read.
         """
-        if "on_bad_rows" not in self.hparams:
+        if self.on_bad_rows is None:
             return self.loader(photos, collator, shuffle)
-        rank = self.trainer.global_rank if self.trainer else place_of_process()[0]
-        report = self._beside_run(f"unreadable_photos.{rank}.csv" if rank else "unreadable_photos.csv")
-        readable = ReadablePhotos(collator, self.on_bad_rows == "skip", report, must_fill=shuffle)
+        report = self._beside_run("unreadable_photos.csv")
+        readable = ReadablePhotos(collator, self.on_bad_rows == "skip", report, steps=shuffle, part=part)
         return self.loader(photos, readable, shuffle)  # type: ignore[arg-type]  # its other end is in _LazyLoader
 
     def _position(self, batches: int) -> tuple[int, int]:

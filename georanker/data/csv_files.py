@@ -182,9 +182,9 @@ class CsvFile:
 
     def _swallowing(self) -> int | None:
         """Return the line of the first row with a cell of several lines, one of which has as many cells as a row."""
-        least = len(self.names) - 1
+        least = max(2, len(self.names) - 1)  # one comma in a text of several lines says nothing
         for line, cells in self._cells():
-            for cell in cells if least else ():
+            for cell in cells:
                 if "\n" in cell and max(part.count(self.delimiter) for part in cell.split("\n")) >= least:
                     return line
         return None

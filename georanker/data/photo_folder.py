@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from georanker.data.base import SPLITS, Collator, GeoDataModule
 from georanker.data.tables import BadRows
 from georanker.exif import read_gps
 from georanker.stores.folder_store import FolderStore
+from georanker.stores.names import split_suffix
 from georanker.types import GeorankerError, Photo
 
 _OTHER_SUFFIXES = {".heic", ".heif", ".avif", ".jfif", ".jpe", ".mpo"}
@@ -77,20 +79,21 @@ class PhotoFolder(GeoDataModule):
         return splits
 
     def _tell_of_others(self) -> None:
-        others = sorted(path.name for path in self.root.rglob("*") if path.suffix.lower() in _OTHER_SUFFIXES)
+        root, others, led = os.path.join(os.path.realpath(self.root), ""), list[str](), list[str]()
+        for folder, folders, files in os.walk(self.root):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                if path.suffix.lower() in _OTHER_SUFFIXES:
+                    others.append(path.name)
+                is_photo = split_suffix(os.fsencode(path.name))[1] and not os.path.realpath(path).startswith(root)
+                if path.is_symlink() and (is_photo or path.is_dir()):
+                    led.append(str(path))
+        logger = logging.getLogger("georanker")
         if others:
-            logging.getLogger("georanker").warning(
-                "%s: %s photos are left out, the first is %s; convert them to JPEG or PNG",
-                *(self.root, f"{len(others):,}", others[0]),
-            )
-        root = self.root.resolve()
-        links = [path for path in self.root.rglob("*") if path.is_symlink()]
-        led = sorted(str(path) for path in links if path.is_dir() or not path.resolve().is_relative_to(root))
+            told = "%s: %s photos are left out, the first is %s; convert them to JPEG or PNG"
+            logger.warning(told, self.root, f"{len(others):,}", min(others))
         if led:
-            logging.getLogger("georanker").warning(
-                "%s: %s links to folders or out of it are not followed, the first is %s; copy what they lead to",
-                *(self.root, f"{len(led):,}", led[0]),
-            )
+            told = "%s: %s links to folders or out of it are not followed, the first is %s; copy what they lead to"
+            logger.warning(told, self.root, f"{len(led):,}", min(led))
 
     def photos(self, split: str) -> Sequence[Photo]:
         """Return the photos of a split, in the order of their names; their EXIF is read once."""

@@ -16,13 +16,13 @@ from georanker.types import CandidateList, GeorankerError, Photo
 Item = TypeVar("Item", Photo, CandidateList)
 
 
-def placed(items: Sequence[Item], split: str, on_bad_rows: BadRows) -> Sequence[Item]:
+def placed(items: Sequence[Item], split: str, on_bad_rows: BadRows | None) -> Sequence[Item]:
     """Return those photos, or lists of photos, whose place is known.
 
     Args:
         items: all of them.
         split: theirs.
-        on_bad_rows: "skip" to leave the others out and tell how many there are.
+        on_bad_rows: "skip" to leave the others out and tell how many there are; None where there is no choice.
 
     Raises:
         GeorankerError: a place is not known and may not be skipped, or none is known.
@@ -34,9 +34,9 @@ def placed(items: Sequence[Item], split: str, on_bad_rows: BadRows) -> Sequence[
     said = f"photo {photo.id}: its place is not known"
     if not known.any():
         raise GeorankerError(f"{said}, nor that of any other of {split}; it can only be used in `predict`")
-    if on_bad_rows == "error":
-        fix = "leave such photos out with data.on_bad_rows=skip"
-        raise GeorankerError(f"{said}, so it can only be used in `predict`; {fix}")
+    if on_bad_rows != "skip":
+        fix = "; leave such photos out with data.on_bad_rows=skip" if on_bad_rows else ""
+        raise GeorankerError(f"{said}, so it can only be used in `predict`{fix}")
     tell(f"{(~known).sum():,} of {len(items):,} photos of {split} are left out, since their place is not known")
     return Subset(items, np.flatnonzero(known).tolist())  # type: ignore[arg-type, return-value]
 

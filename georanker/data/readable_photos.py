@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import fcntl
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,30 +35,35 @@ class _Read:
 class ReadablePhotos:
     """Makes batches of those photos that can be read: a collator in a loader's worker, and its other end in the loader.
 
-    The report is a CSV file with photo and reason: all photos that could not be read when they were last tried, in this
-    run or an earlier one.
+    The report is a CSV file with photo and reason: all photos that could not be read when they were last tried, by this
+    process or another, in this run or an earlier one.
 
     Args:
         collator: raises GeorankerError if one of its photos cannot be read.
         skip: False to stop at such a photo.
         report: the file to write.
-        must_fill: whether a batch without any photo is an error, as in training, whose steps are counted beforehand.
+        steps: whether a batch without any photo is an error, as in training, whose steps are counted beforehand.
+        part: whether the photos are part of a job, which itself sees whether any could be read.
     """
 
-    def __init__(self, collator: Callable[[Any], Batch], skip: bool, report: Path, must_fill: bool) -> None:
-        self.collator, self.skip, self.report, self.must_fill = collator, skip, report, must_fill
+    def __init__(
+        self, collator: Callable[[Any], Batch], skip: bool, report: Path, steps: bool = False, part: bool = False
+    ) -> None:
+        self.collator, self.skip, self.report, self.steps, self.part = collator, skip, report, steps, part
+        self._told = 0  # photos that are left out
 
     def __call__(self, photos: Sequence[Photo]) -> _Read:
         """Collate those that can be read."""
         try:
             return _Read(self.collator(photos), {})
         except GeorankerError as error:
-            if not self.skip:
-                raise GeorankerError(f"{error}; leave such photos out with data.on_bad_rows=skip") from error
             faults = {photo.id: fault for photo in photos if (fault := self._fault(photo))}
-            if not faults:
+            readable = [photo for photo in photos if photo.id not in faults]
+            if not faults or not (self.skip or readable):
                 raise
-        readable = [photo for photo in photos if photo.id not in faults]
+            if not self.skip:
+                first = next(iter(faults.values()))
+                raise GeorankerError(f"{first}; leave such photos out with data.on_bad_rows=skip") from error
         return _Read(self.collator(readable) if readable else None, faults)
 
     def _fault(self, photo: Photo) -> str:
@@ -69,42 +77,56 @@ class ReadablePhotos:
         """Yield what workers have read; at the end, also a sudden one, tell how many photos are left out.
 
         Raises:
-            GeorankerError: a batch that must not be empty is.
+            GeorankerError: a step of training has no photo.
             NothingReadError: not one photo could be read.
         """
-        known = self._written()
-        faults, lacking, any_read = dict(known), dict[str, str](), False
+        earlier, faults, mended, any_read = self._written(), dict[str, str](), set[str](), False
         try:
             for each in read:
-                if each.faults and not lacking:
-                    first = next(iter(each.faults.values()))
-                    tell(f"{first}; such photos are left out, and written to {self.report}")
-                lacking |= each.faults
+                if each.faults and not faults and not self._told:
+                    tell(f"{next(iter(each.faults.values()))}; such photos are left out, and written to {self.report}")
                 faults |= each.faults
                 if each.batch is not None:
                     any_read = True
-                    for photo_id in each.batch.photo_ids:
-                        faults.pop(photo_id, None)
+                    mended |= earlier.keys() & set(each.batch.photo_ids) if earlier else set()
                     yield each.batch
-                elif self.must_fill or (len(lacking) >= _ENOUGH and not any_read):
-                    raise self._nothing(lacking)
-            if lacking and not any_read:
-                raise self._nothing(lacking)
+                elif self.steps:
+                    first = next(iter(each.faults.values()))
+                    fix = "set a larger data.batch_size, or drop their rows"
+                    raise GeorankerError(f"{first}; not one photo of a step of training can be read: {fix}")
+                elif len(faults) >= _ENOUGH:
+                    self._check(faults, any_read)
+            self._check(faults, any_read)
         finally:
-            if faults != known:
-                self._write(faults)
-            if len(lacking) > 1:
-                tell(f"{len(lacking):,} photos could not be read and are left out; see {self.report}")
+            if faults or mended:
+                with self._alone():
+                    known = self._written() | faults
+                    self._write({id_: fault for id_, fault in known.items() if id_ not in mended})
+            if len(faults) > max(1, self._told):
+                tell(f"{len(faults):,} photos could not be read and are left out; see {self.report}")
+            self._told = max(self._told, len(faults))
 
-    @staticmethod
-    def _nothing(lacking: dict[str, str]) -> NothingReadError:
-        first = next(iter(lacking.values()))
-        return NothingReadError(f"{first}; of {len(lacking):,} photos one after another none can be read")
+    def _check(self, faults: dict[str, str], any_read: bool) -> None:
+        if faults and not any_read and not self.part:
+            first = next(iter(faults.values()))
+            raise NothingReadError(f"{first}; none of the first {len(faults):,} photos can be read")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes out of the block, which adds to what they have written."""
+        self.report.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.report.parent, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a disk without locks
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _written(self) -> dict[str, str]:
-        """Return what the report of an earlier run tells."""
+        """Return what the report tells."""
         try:
-            with self.report.open(encoding="utf-8", newline="") as file:
+            with self.report.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
                 header, *rows = csv.reader(file)
         except (OSError, ValueError, csv.Error):
             return {}
@@ -114,5 +136,9 @@ class ReadablePhotos:
         if not faults:
             self.report.unlink(missing_ok=True)
             return
-        with file_beside(self.report) as part, part.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([_COLUMNS, *sorted(faults.items())])
+        rows = [_COLUMNS, *sorted(faults.items())]
+        with (
+            file_beside(self.report) as part,
+            part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
+            csv.writer(file).writerows(rows)

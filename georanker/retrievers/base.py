@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 import lightning as L
 import torch
 from torch import Tensor
+from torch.utils.data import Subset
 
 from georanker.hub import fetch
 from georanker.looks import MOST, looks
@@ -103,8 +104,8 @@ class Retriever(Recorded, L.LightningModule, ABC):
             vectors.append(self.embed_photos(batch).float().cpu())
             location_vectors.append(self.embed_places(batch.places).float().cpu())
         gallery = Gallery(self.fingerprint())
-        found = photos if len(kept) == len(photos) else [photos[row] for row in kept]
-        gallery.add(found, torch.cat(vectors).numpy(), torch.cat(location_vectors).numpy())
+        read: Sequence[Photo] = Subset(photos, kept)  # type: ignore[assignment, arg-type]
+        gallery.add(read, torch.cat(vectors).numpy(), torch.cat(location_vectors).numpy())
         gallery.looks = torch.cat(seen).numpy()
         return gallery
 

@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -28,7 +26,7 @@ from georanker.retrievers.base import Retriever, rows_of
 from georanker.retrievers.gallery import Gallery
 from georanker.training_lists.distinct_neighbours import DistinctNeighbours
 from georanker.training_lists.shards import UNREAD, Shards
-from georanker.types import CandidateList, GeorankerError, Photo, Place
+from georanker.types import CandidateList, GeorankerError, NothingReadError, Photo, Place
 
 FORMAT_VERSION = 1
 _AT_ONCE = 1024
@@ -87,8 +85,8 @@ class TrainingLists:
             console: for the progress.
 
         Raises:
-            GeorankerError: the folder holds what was made otherwise, a photo cannot be read, has no place, or no
-                candidate is left for it.
+            GeorankerError: the folder holds what was made otherwise, a photo cannot be read, or no candidate is left
+                for it.
         """
         if self._is_done():
             self.shards.remove()
@@ -152,7 +150,7 @@ class TrainingLists:
         photos: Sequence[Photo] = Subset(self.photos, self.rows[places].tolist())  # type: ignore[arg-type, assignment]
         size, start, done = self.data.batch_size, 0, 0
         nothing = list[CandidateList](), Counter[str]()
-        for batch in self.data.photo_loader(photos, self.model.collator):
+        for batch in self.data.photo_loader(photos, self.model.collator, part=True):
             rows = rows_of(batch, photos, start)
             yield from [nothing] * (rows[0] // size - done)  # for batches of which no photo could be read
             start, done = rows[-1] + 1, rows[0] // size + 1
@@ -172,10 +170,16 @@ class TrainingLists:
         """Put the shards together."""
         left_out = self.shards.counts()
         unread = left_out.pop(UNREAD, 0)
+        if unread == len(self.rows):
+            raise NothingReadError(
+                f"not one of the {unread:,} photos of {self.split} could be read; see data.photos, and delete "
+                f"{self.shards.folder} to try them again"
+            )
+        short: Counter[int] = Counter()
         write_candidates(self.candidates_file, self.shards.lists(), self.retriever, self.gallery.folder, ATTRIBUTION)
         written = write_georanking(
             self.file,
-            self._with_places(),
+            self._with_places(short),
             {"origin": self.shards.origin, "left_out": left_out, "attribution": ATTRIBUTION},
         )
         self.shards.remove()
@@ -185,21 +189,20 @@ class TrainingLists:
             console.print(f"  left out     {count:,} of the nearest: {reason}", highlight=False)
         if unread:
             console.print(f"  left out     {unread:,} {UNREAD}", highlight=False)
-        self._tell_short(console)
+        if short:
+            fewer = f"have fewer than {self.neighbours.top_k} references, the least {min(short)}"
+            console.print(f"  short        {short.total():,} lists {fewer}; GeoRanking takes those that fill its ranks")
 
-    def _tell_short(self, console: Console) -> None:
-        lengths = pc.list_value_length(pq.read_table(self.file, columns=["ref_img_id"])["ref_img_id"]).to_numpy() - 1
-        short = lengths[lengths < self.neighbours.top_k]
-        if len(short):
-            fewer = f"have fewer than {self.neighbours.top_k} references, the least {short.min()}"
-            console.print(f"  short        {len(short):,} lists {fewer}; GeoRanking takes those that fill its ranks")
-
-    def _with_places(self) -> Iterator[tuple[Place, CandidateList]]:
+    def _with_places(self, short: Counter[int]) -> Iterator[tuple[Place, CandidateList]]:
+        """Yield lists with the places of their photos, and count the lengths of those that are short."""
         lists = self.shards.lists()
         found = next(lists, None)
         for photos in self._taken():
             for photo, place in zip(photos, gazetteer().named([_place(photo) for photo in photos]), strict=True):
                 if found is not None and found.photo.id == photo.id:  # or else it could not be read
+                    length = len(found.candidates) + len(found.negatives)
+                    if length < self.neighbours.top_k:
+                        short[length] += 1
                     yield place, found
                     found = next(lists, None)
 
@@ -232,8 +235,7 @@ class TrainingLists:
 
 
 def _place(photo: Photo) -> Place:
-    if photo.place is None:
-        raise GeorankerError(f"photo {photo.id}: has no place, so a ranker cannot learn from it; leave it out")
+    assert photo.place is not None
     return photo.place
 
 

@@ -101,7 +101,7 @@ def test_a_bad_gallery_row_does_not_hide_the_photos(tmp_path: Path, capsys: pyte
     assert re.search(r"^test +24 +24", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_lists_with_a_fault_are_cut_as_ever(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_with_a_fault_are_cut_as_ever(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The oracle is that of the candidates that a ranker sees, also where one row of the file is wrong."""
     mini = write_miniatures(tmp_path)
     whole = IM2GPS3K(mini.im2gps3k, retrieved=20, generated=0).lists("test")

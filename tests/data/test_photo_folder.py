@@ -122,6 +122,8 @@ def test_links_that_are_not_followed_are_told(photos: Path, tmp_path: Path, capl
     (photos / "out.jpg").symlink_to(tmp_path / "elsewhere/1.jpg")
     (photos / "c").symlink_to(tmp_path / "elsewhere/b")
     (photos / "in.jpg").symlink_to(photos / "rio.png")
+    (photos / "round.txt").symlink_to(photos / "round.txt")
+    (photos / "round.jpg").symlink_to(photos / "round.jpg")
     with caplog.at_level(logging.WARNING, "georanker"):
         found = [photo.id for photo in PhotoFolder(photos).photos("test")]
     assert "in.jpg" in found

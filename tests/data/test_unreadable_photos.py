@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import logging
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,8 @@ from georanker.data.photo_folder import PhotoFolder
 from georanker.data.placed import placed
 from georanker.retrievers.gallery import Gallery
 from georanker.retrievers.photo_collator import PhotoCollator
-from georanker.types import GeorankerError, NothingReadError
+from georanker.stores.folder_store import FolderStore
+from georanker.types import Batch, GeorankerError, Photo
 from tests.conftest import ROOT
 from tests.photos_with_gps import photo_at, picture
 from tests.test_bad_input import said
@@ -126,29 +129,72 @@ def test_a_folder_that_is_wrong_is_no_list_of_bad_photos(
     with pytest.raises(SystemExit):
         main(command)
     *_, line = capsys.readouterr().err.splitlines()
-    assert "of 20 photos one after another none can be read" in line
+    assert "none of the first 20 photos can be read" in line
 
 
-def test_a_retriever_learns_from_the_others(world: Path) -> None:
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_retriever_learns_from_the_others(epochs: int, world: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = [
         f"--model={ROOT / 'configs/retriever/contrastive.yaml'}",
         f"--trainer={ROOT / 'configs/trainer/cpu.yaml'}",
     ]
-    settings += ["--trainer.logger=false", "--trainer.callbacks=null", "--trainer.max_epochs=2"]
+    settings += ["--trainer.logger=false", "--trainer.callbacks=null"]
     tables = ["--data.retriever_train=gallery.csv", "--data.val=test.csv", "--data.batch_size=6"]
+    tables += [f"--trainer.max_epochs={epochs}", "--trainer.num_sanity_val_steps=0"]
     trainer = run_trainer(["fit", *settings, *data(), *tables, "--trainer.default_root_dir=run"]).trainer
-    assert trainer.global_step == 8
+    assert trainer.global_step == 4 * epochs
     assert trainer.callback_metrics["val/loss"].isfinite()
     assert reported("run/unreadable_photos.csv").keys() == {"gallery-3", "gallery-4", "gallery-23", "test-0"}
+    assert caplog.text.count("such photos are left out") == 2, "once for each split, not for each epoch"
 
 
-def test_training_does_not_pass_over_a_whole_batch(world: Path) -> None:
-    data_ = GeoTable(
-        retriever_train=Path("gallery.csv"), photos=Path("photos"), on_bad_rows="skip", batch_size=1,
-        collator=PhotoCollator(8),
-    )  # fmt: skip
-    with pytest.raises(NothingReadError, match="of 1 photos one after another none can be read"):
-        list(data_.train_dataloader())
+def test_training_does_not_pass_over_a_whole_step(world: Path) -> None:
+    strict = GeoTable(retriever_train=Path("gallery.csv"), photos=Path("photos"), on_bad_rows="skip", batch_size=1)
+    strict.collator = PhotoCollator(8)
+    with pytest.raises(GeorankerError, match=r"not one photo of a step of training can be read: set a larger data\."):
+        list(strict.train_dataloader())
+
+
+def test_other_processes_and_splits_add_to_the_report(world: Path) -> None:
+    def loader(split: str) -> Iterator[Batch]:
+        data_ = GeoTable(Path(f"{split}.csv"), photos=Path("photos"), on_bad_rows="skip", batch_size=BATCH)
+        return iter(data_.photo_loader(data_.photos("test"), PhotoCollator(8)))
+
+    at_the_same_time = [loader(split) for split in SPLITS]
+    for _ in zip_longest(*at_the_same_time):
+        pass
+    assert reported().keys() == MISSING | BROKEN
+
+
+def test_names_that_are_no_text_are_written(world: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "georanker")  # what is logged goes between processes of tests, as text
+    strange = "caf\udce9.jpg"
+    Path("odd").mkdir()
+    for name in ("a.jpg", strange):
+        Path("odd", name).write_bytes(picture() if name == "a.jpg" else b"text")
+    store = FolderStore(Path("odd"))
+    data_ = GeoTable(Path("test.csv"), photos=Path("photos"), on_bad_rows="skip")
+    photos = [Photo(name, None, store) for name in ("a.jpg", strange)]
+    assert [batch.photo_ids for batch in data_.photo_loader(photos, PhotoCollator(8))] == [("a.jpg",)]
+    with Path("unreadable_photos.csv").open("rb") as file:
+        assert b"caf\xe9.jpg" in file.read()
+    assert [len(batch) for batch in data_.photo_loader(photos[:1], PhotoCollator(8))] == [1]
+
+
+def test_shards_without_a_photo_are_shards(world: Path, small_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether a job ends does not depend on where it was killed, or on which process meets a folder that is missing."""
+    retriever = f"--retriever={small_run / 'retriever.ckpt'}"
+    main(["index", *data("gallery"), retriever, "--out=gallery"])
+    rows = Path("train.csv").read_text().splitlines() + [f"lost-{number},1,2" for number in range(30)]
+    Path("train.csv").write_text("\n".join(rows))
+    command = ["build-georanking", *data("train"), retriever, "--gallery=gallery", "--photos_a_shard=4", "--top_k=4"]
+    main([*command, "--negatives=1", "--out=lists"])
+    assert "38 photos that could not be read" in capsys.readouterr().out
+    assert pq.read_metadata("lists/GeoRanking.parquet").num_rows == 3
+    Path("train.csv").write_text("\n".join([rows[0], *rows[-30:]]))
+    for _ in range(2):
+        line = said(capsys, *command, "--negatives=1", "--out=none")
+        assert "not one of the 30 photos of train could be read; see data.photos, and delete none/train.parts" in line
 
 
 def test_photos_without_a_place_are_only_located(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
