@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -115,13 +114,17 @@ class ReadablePhotos:
     def _alone(self) -> Iterator[None]:
         """Keep other processes out of the block, which adds to what they have written."""
         self.report.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(self.report.parent, os.O_RDONLY)
+        folder = None
+        with suppress(ImportError, OSError):  # a system, or a disk, without such locks
+            import fcntl
+
+            folder = os.open(self.report.parent, os.O_RDONLY)
+            fcntl.flock(folder, fcntl.LOCK_EX)
         try:
-            with suppress(OSError):  # a disk without locks
-                fcntl.flock(folder, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(folder)
+            if folder is not None:
+                os.close(folder)
 
     def _written(self) -> dict[str, str]:
         """Return what the report tells."""
