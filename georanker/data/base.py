@@ -23,7 +23,7 @@ from georanker.candidates import CandidatesFile
 from georanker.data.epoch_sampler import EpochSampler
 from georanker.data.placed import placed
 from georanker.data.readable_photos import ReadablePhotos
-from georanker.data.tables import BadRows
+from georanker.data.tables import BadRows, tell
 from georanker.stores.base import PhotoStore
 from georanker.stores.open_store import open_store
 from georanker.types import Batch, CandidateList, GeorankerError, ListCollator, Photo, PhotoSource, RankingBatch
@@ -90,6 +90,14 @@ class GeoDataModule(L.LightningDataModule, ABC):
             GeorankerError: the benchmark has no such split.
         """
 
+    def size(self, split: str) -> int:
+        """Return how many photos a split has.
+
+        Raises:
+            GeorankerError: the benchmark has no such split.
+        """
+        return len(self.photos(split))
+
     def own_lists(self, split: str) -> CandidateTable | None:
         """Return the candidate lists that the benchmark's own files hold for a split; None if they hold none."""
         return None
@@ -103,7 +111,13 @@ class GeoDataModule(L.LightningDataModule, ABC):
         return self.own_lists(split)
 
     def check_retrieved(self, split: str, lists: CandidateTable) -> None:
-        """Raise GeorankerError if a candidates file was retrieved for other photos than the split has."""
+        """Raise GeorankerError if a candidates file was retrieved for other photos; tell how many have no list."""
+        try:
+            count = self.size(split)
+        except GeorankerError:
+            return  # a split that is only tested on is trained with the lists of another
+        if len(lists) < count:
+            tell(f"{lists.origin}: {count - len(lists):,} of {count:,} photos have no list; figures are of the others")
 
     def cut(self, lists: CandidateTable) -> CandidateTable:
         """Return what is taken of the lists of a candidates file; all, unless the benchmark has settings of its own."""
@@ -186,11 +200,12 @@ class GeoDataModule(L.LightningDataModule, ABC):
             photos: what to load.
             collator: makes a batch of several.
             shuffle: whether to mix them, for training.
-            part: whether they are part of a job, which itself sees whether any could be read.
+            part: whether they are part of a job, so that it is no error if none of them can be read.
         """
         if self.on_bad_rows is None:
             return self.loader(photos, collator, shuffle)
         report = self._beside_run("unreadable_photos.csv")
+        part |= self.trainer is not None and self.trainer.world_size > 1
         readable = ReadablePhotos(collator, self.on_bad_rows == "skip", report, steps=shuffle, part=part)
         return self.loader(photos, readable, shuffle)  # type: ignore[arg-type]  # its other end is in _LazyLoader
 

@@ -7,6 +7,7 @@ import collections
 import csv
 import io
 import itertools
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,15 +178,19 @@ class CsvFile:
         quotes = ends = 0
         with pa.input_stream(str(self.path)) as stream:
             for part in iter(lambda: stream.read(_HEAD_BYTES), b""):
-                quotes, ends = quotes + part.count(b'"'), ends + part.count(b"\n")
+                quotes, ends = quotes + part.count(b'"'), ends + max(part.count(b"\n"), part.count(b"\r"))
         return quotes, ends
 
     def _swallowing(self) -> int | None:
-        """Return the line of the first row with a cell of several lines, one of which has as many cells as a row."""
-        least = max(2, len(self.names) - 1)  # one comma in a text of several lines says nothing
+        """Return the line of the first row with a cell of several lines, a later one of which looks like a row.
+
+        In prose a space follows a comma.
+        """
+        between = re.compile(rf"{re.escape(self.delimiter)}(?! )")
         for line, cells in self._cells():
             for cell in cells:
-                if "\n" in cell and max(part.count(self.delimiter) for part in cell.split("\n")) >= least:
+                _, *later = cell.splitlines() or [""]
+                if any(len(between.findall(part)) == len(self.names) - 1 > 0 for part in later):
                     return line
         return None
 

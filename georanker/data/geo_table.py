@@ -212,9 +212,7 @@ class GeoTable(GeoDataModule):
         for row in wrong[:1]:
             where = f"{lists.origin}, row {row}: photo {lists.photo_ids[row]} {fault} in {self.tables[split]}"
             raise GeorankerError(f"{where}; retrieve again, or name the folder of this benchmark")
-        if len(lists) < len(photos):
-            left = len(photos) - len(lists)
-            tell(f"{lists.origin}: {left:,} of {len(photos):,} photos have no list; figures are of the others")
+        super().check_retrieved(split, lists)
 
     def _table(self, split: str, more_columns: Sequence[str] = ()) -> TableFile:
         if split not in self.tables:

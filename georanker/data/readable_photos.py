@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,6 @@ from georanker.files import file_beside
 from georanker.types import Batch, GeorankerError, NothingReadError, Photo
 
 _COLUMNS = ["photo", "reason"]
-_ENOUGH = 20
-"""So many photos that cannot be read, and none that can, are a mistake of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class ReadablePhotos:
         skip: False to stop at such a photo.
         report: the file to write.
         steps: whether a batch without any photo is an error, as in training, whose steps are counted beforehand.
-        part: whether the photos are part of a job, which itself sees whether any could be read.
+        part: whether the photos are part of a job, so that it says nothing if none of them can be read.
     """
 
     def __init__(
@@ -53,16 +51,23 @@ class ReadablePhotos:
 
     def __call__(self, photos: Sequence[Photo]) -> _Read:
         """Collate those that can be read."""
+        faults: dict[str, str] = {}
+        if self.skip:  # what is not there costs little to find, and else the whole batch would be read again
+            lost = (photo for photo in photos if isinstance(photo.source, Container) and photo.id not in photo.source)
+            faults = {photo.id: fault for photo in lost if (fault := self._fault(photo))}
         try:
-            return _Read(self.collator(photos), {})
+            return self._read(photos, faults)
         except GeorankerError as error:
-            faults = {photo.id: fault for photo in photos if (fault := self._fault(photo))}
-            readable = [photo for photo in photos if photo.id not in faults]
-            if not faults or not (self.skip or readable):
+            faults = {photo.id: fault for photo in photos if (fault := faults.get(photo.id) or self._fault(photo))}
+            if not faults or not (self.skip or len(faults) < len(photos)):
                 raise
             if not self.skip:
                 first = next(iter(faults.values()))
                 raise GeorankerError(f"{first}; leave such photos out with data.on_bad_rows=skip") from error
+        return self._read(photos, faults)
+
+    def _read(self, photos: Sequence[Photo], faults: dict[str, str]) -> _Read:
+        readable = [photo for photo in photos if photo.id not in faults]
         return _Read(self.collator(readable) if readable else None, faults)
 
     def _fault(self, photo: Photo) -> str:
@@ -93,22 +98,23 @@ class ReadablePhotos:
                     first = next(iter(each.faults.values()))
                     fix = "set a larger data.batch_size, or drop their rows"
                     raise GeorankerError(f"{first}; not one photo of a step of training can be read: {fix}")
-                elif len(faults) >= _ENOUGH:
-                    self._check(faults, any_read)
-            self._check(faults, any_read)
+            if faults and not any_read and not self.part:
+                first = next(iter(faults.values()))
+                raise NothingReadError(f"{first}; not one of {len(faults):,} photos can be read")
         finally:
             if faults or mended:
-                with self._alone():
-                    known = self._written() | faults
-                    self._write({id_: fault for id_, fault in known.items() if id_ not in mended})
+                self._add(faults, mended)
             if len(faults) > max(1, self._told):
                 tell(f"{len(faults):,} photos could not be read and are left out; see {self.report}")
             self._told = max(self._told, len(faults))
 
-    def _check(self, faults: dict[str, str], any_read: bool) -> None:
-        if faults and not any_read and not self.part:
-            first = next(iter(faults.values()))
-            raise NothingReadError(f"{first}; none of the first {len(faults):,} photos can be read")
+    def _add(self, faults: dict[str, str], mended: set[str]) -> None:
+        try:
+            with self._alone():
+                known = self._written() | faults
+                self._write({id_: fault for id_, fault in known.items() if id_ not in mended})
+        except (GeorankerError, OSError) as error:  # the work itself is done
+            tell(f"{self.report}: does not tell which photos could not be read ({error})")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

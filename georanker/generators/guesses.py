@@ -21,7 +21,7 @@ from georanker.generators.base import Generator, RefusedError
 from georanker.generators.place_in_words import place_in_words
 from georanker.job_folder import OTHERWISE, differing
 from georanker.parts import Parts, check_distinct
-from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
+from georanker.types import Candidate, CandidateList, GeorankerError, NothingReadError, Photo, Place
 
 FORMAT_VERSION = "1"
 _SCHEMA = pa.schema({"photo_id": pa.string(), "answers": pa.list_(pa.string())})
@@ -72,20 +72,22 @@ class Guesses:
         Raises:
             GeorankerError: the file holds answers of another generator or about other photos, or none can be had.
         """
-        if self.file.exists() and not (rank == 0 and self._reopened()):
+        again = self.file.exists()
+        if again and not (rank == 0 and self._reopened()):
             return rank == 0
         done = self.parts.begin()
         if self.file.exists():  # another process has just made it
             self.parts.remove()
             return False
-        mine = [row for row in range(rank, len(self.ids), processes) if self.ids[row] not in done]
+        share = range(len(self.ids)) if again else range(rank, len(self.ids), processes)  # the others may be gone
+        mine = [row for row in share if self.ids[row] not in done]
         size = max(_AT_ONCE, 2 * self.generator.at_once)
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=console) as bar, ThreadPoolExecutor(self.generator.at_once) as pool:
             task = bar.add_task("Guessing", total=len(mine))
             answered = bool(done)
             for start in range(0, len(mine), size):
-                answered |= self._ask_some(mine[start : start + size], pool, bar, task, answered)
+                answered |= self._ask_some(mine[start : start + size], pool, bar, task, answered, processes == 1)
         return self._merged(Console(soft_wrap=True, highlight=False))
 
     def _reopened(self) -> bool:
@@ -93,7 +95,7 @@ class Guesses:
         found = self._found_origin()
         if found != self.origin:
             raise GeorankerError(f"{self.file}: is there and {differing(found, self.origin)}; {OTHERWISE}")
-        if not sum(batch["answers"].null_count for batch in self._batches(["answers"])):
+        if not self._unread():
             if self.parts.is_mine():
                 self.parts.remove()
             return False
@@ -104,7 +106,7 @@ class Guesses:
         return True
 
     def _ask_some(
-        self, rows: Sequence[int], pool: ThreadPoolExecutor, bar: Progress, task: TaskID, answered: bool
+        self, rows: Sequence[int], pool: ThreadPoolExecutor, bar: Progress, task: TaskID, answered: bool, alone: bool
     ) -> bool:
         """Ask about some photos, and write the answers down, also those that are there when an error comes.
 
@@ -112,7 +114,8 @@ class Guesses:
             Whether there was an answer.
 
         Raises:
-            GeorankerError: the model does not answer; or nothing was answered before, and nothing is now.
+            GeorankerError: the model does not answer; or nothing was answered before, and nothing is now. That photos
+                cannot be read is none where other processes may read others.
         """
         asked = {row: pool.submit(self._answers, row) for row in rows}
         try:
@@ -124,11 +127,14 @@ class Guesses:
                 future.cancel()
             found = {row: future.result() for row, future in asked.items() if _is_done(future)}
             faults = {row: each for row, each in found.items() if isinstance(each, GeorankerError)}
-            if answered or len(faults) < len(found):
+            refused = any(isinstance(each, RefusedError) for each in faults.values())
+            hopeless = len(faults) == len(found) and not answered and (alone or refused)
+            if not hopeless:
                 self.parts.add([self._row(row, each) for row, each in found.items()])
+                console = Console() if bar.console.quiet else bar.console
                 for fault in faults.values():
-                    bar.console.print(f"no guess: {fault}", soft_wrap=True, markup=False, highlight=False)
-        if faults and not answered and len(faults) == len(rows):
+                    console.print(f"no guess: {fault}", soft_wrap=True, markup=False, highlight=False)
+        if faults and hopeless:
             raise next(iter(faults.values()))
         return len(faults) < len(rows)
 
@@ -144,6 +150,11 @@ class Guesses:
             if not left:
                 self.parts.merge(self.file, self.ids)
                 self.parts.remove()
+                if self.ids and self._unread() == len(self.ids):
+                    self.file.unlink()
+                    raise NothingReadError(
+                        f"not one of {len(self.ids):,} photos could be read; see where data looks for them"
+                    )
         if left:
             console.print(f"{left:,} of {len(self.ids):,} photos are left to other processes")
         return not left
@@ -172,6 +183,9 @@ class Guesses:
     def places(self) -> Iterator[Place | None]:
         """Yield what each answer to any photo names."""
         return map(place_in_words, chain.from_iterable(self.answers()))
+
+    def _unread(self) -> int:
+        return sum(batch["answers"].null_count for batch in self._batches(["answers"]))
 
     def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         try:

@@ -26,7 +26,7 @@ from georanker.types import GeorankerError
 if TYPE_CHECKING:
     from rich.console import Console
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _METADATA = b"georanker.archive_index"
 _ROWS_A_CHUNK = 1 << 16
 _DAY_SECONDS = 24 * 60 * 60

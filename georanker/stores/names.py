@@ -36,23 +36,27 @@ def spelling_key(name: bytes) -> bytes:
 
     The key of a name without its first folders is then the beginning of the key of the whole name.
 
-    >>> spelling_key(b"ab/cd/12.jpg"), spelling_key(b"cd_12")
-    (b'21_dc_ba', b'21_dc')
+    >>> spelling_key(b"ab/cd/12.jpg"), spelling_key(b"cd_12"), spelling_key(b"./cd//12")
+    (b'21_dc_ba', b'21_dc', b'21_dc')
     """
-    return split_suffix(name)[0].replace(b"/", b"_")[::-1]
+    return split_suffix(_plain(name))[0].replace(b"/", b"_")[::-1]
 
 
 def spelled_alike(ids: pa.Array) -> pa.Array:
     """Return what `spelling_key` keeps of many ids, first letter first: equal where they may name one photo.
 
-    >>> spelled_alike(pa.array(["ab/cd/12.jpg", "ab_cd_12"])).to_pylist()
-    ['ab_cd_12', 'ab_cd_12']
+    >>> spelled_alike(pa.array(["ab/cd/12.jpg", "ab_cd_12", "./ab/./cd//12"])).to_pylist()
+    ['ab_cd_12', 'ab_cd_12', 'ab_cd_12']
     """
+    if any(pc.any(pc.match_substring(ids, passed_over)).as_py() for passed_over in ("//", "./")):
+        ids = pc.replace_substring_regex(ids, r"(^|/)(\./|/)+", r"\1")
     return pc.replace_substring_regex(pc.replace_substring(ids, "/", "_"), _SUFFIX, r"\1")
 
 
 def _plain(name: bytes) -> bytes:
     """Leave out what a file system passes over: `./`, and all but one of several `/`. `..` stays and finds nothing."""
+    if b"//" not in name and b"./" not in name:
+        return name
     first, *parts = name.split(b"/")
     kept = [part for part in parts if part not in (b"", b".")]
     return b"/".join(kept if first == b"." else [first, *kept])
@@ -100,11 +104,7 @@ class Names:
             wanted = photo_id.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             return []
-        plain = _plain(wanted)
-        return self._found(wanted) or (self._found(plain) if plain != wanted else [])
-
-    def _found(self, wanted: bytes) -> list[int]:
-        """Return the rows of one way to write an id."""
+        wanted = _plain(wanted)
         key, suffix = spelling_key(wanted), split_suffix(wanted)[1]
         if not key:
             return []

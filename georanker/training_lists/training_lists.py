@@ -140,6 +140,7 @@ class TrainingLists:
                     lists += found
                     left_out += reasons
                     progress.advance(task, len(found))
+                progress.advance(task, len(span) - len(lists))
                 self.shards.add(number, lists, self.retriever, self.gallery.folder, left_out)
 
     @torch.inference_mode()

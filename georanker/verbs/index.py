@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 def index(data: GeoDataModule, retriever: Path, out: Path) -> None:
     """Embed the gallery of a benchmark with a trained retriever.
 
+    What data.on_bad_rows=skip leaves out is written down in a folder beside it, OUT.left_out.
+
     Args:
         data: the benchmark; its split `gallery` is embedded.
         retriever: a retriever's checkpoint.
@@ -25,7 +27,7 @@ def index(data: GeoDataModule, retriever: Path, out: Path) -> None:
 
     Gallery.check_place(out)
     model = load_retriever(retriever)
-    data.beside = out.parent  # the folder itself is written whole
+    data.beside = out.with_name(f"{out.name}.left_out")  # the folder itself is written whole
     photos = placed(data.photos("gallery"), "gallery", data.on_bad_rows)
     batches = data.photo_loader(photos, model.collator)
     with Progress() as bar:

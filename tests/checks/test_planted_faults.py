@@ -157,7 +157,7 @@ FAULTS: dict[str, tuple[Callable[[World], None], set[str], str]] = {
         "row 1 (photo test/1), candidate 2",
     ),
     "the query as candidate, written otherwise": (
-        candidate(7, id="test_1.jpg"),
+        candidate(7, id="./test//1.jpg"),
         {"test  candidates that are the query's own photo: 1"},
         "row 1 (photo test/1), candidate 2",
     ),

@@ -65,13 +65,15 @@ SWALLOWED = 'a,b,1,2\nc,"d,1,2\ne,f,1,2\ng,h"",1,2\ni,j",1,2\n'
         (SWALLOWED, 3),
         ("\n\n" + SWALLOWED, 5),
         ('a,"two\nlines, and a comma",1,2\n', None),
+        ('a,"Paris, with Ann, Bob, and Carl,\nand more, and more, of it",1,2\n', None),
+        ('a,"x",1,2\rb,"y,1,2\rc,d,3,4\re",1,2\r', 3),
         ('\na,"b",1,2\n\nc,"d, ""e"", f, g",1,2\n', None),
     ],
 )
 def test_a_cell_that_holds_whole_rows_is_told(
     rows: str, line: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "x.csv").write_text("id,name,lat,lon\n" + rows)
+    (tmp_path / "x.csv").write_bytes(("id,name,lat,lon\n" + rows).encode())
     with caplog.at_level(logging.WARNING):
         TableFile(tmp_path / "x.csv", NAMES)
     fault = "a quoted cell seems to hold whole rows, which a stray quote may have swallowed; see that"

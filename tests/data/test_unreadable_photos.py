@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from georanker.candidates import CandidatesFile
+from georanker.candidates import CandidatesFile, write_candidates
 from georanker.cli import main, run_trainer
 from georanker.data.geo_table import GeoTable
 from georanker.data.photo_folder import PhotoFolder
@@ -22,7 +23,7 @@ from georanker.data.placed import placed
 from georanker.retrievers.gallery import Gallery
 from georanker.retrievers.photo_collator import PhotoCollator
 from georanker.stores.folder_store import FolderStore
-from georanker.types import Batch, GeorankerError, Photo
+from georanker.types import Batch, Candidate, CandidateList, GeorankerError, Photo, Place
 from tests.conftest import ROOT
 from tests.photos_with_gps import photo_at, picture
 from tests.test_bad_input import said
@@ -89,8 +90,9 @@ def test_from_index_to_lists(workers: int, world: Path, small_run: Path) -> None
         main(["retrieve", *data("test", good=good, workers=workers), *with_gallery, "--splits=[test]"])
         shards = ["--photos_a_shard=1", "--top_k=4", "--negatives=1", "--duplicate_cosine=null"]
         main(["build-georanking", *data("train", good=good, workers=workers), *with_gallery, *shards])
-    assert reported().keys() == {"gallery-3", "gallery-4", "gallery-23"}
-    assert reported("all/unreadable_photos.csv").keys() == (MISSING | BROKEN) - reported().keys()
+    of_gallery = {"gallery-3", "gallery-4", "gallery-23"}
+    assert reported("all-gallery.left_out/unreadable_photos.csv").keys() == of_gallery
+    assert reported("all/unreadable_photos.csv").keys() == (MISSING | BROKEN) - of_gallery
     found, expected = Gallery.load(Path("all-gallery")), Gallery.load(Path("good-gallery"))
     assert len(found) == 21
     assert found.embeddings == pytest.approx(expected.embeddings, abs=1e-6)
@@ -109,14 +111,15 @@ def test_what_is_mended_is_reported_no_more(world: Path, small_run: Path, caplog
     command = ["index", *data("gallery"), f"--retriever={small_run / 'retriever.ckpt'}", "--out=g"]
     with caplog.at_level(logging.WARNING, "georanker"):
         main(command)
-    assert "3 photos could not be read and are left out; see unreadable_photos.csv" in caplog.text
+    report = "g.left_out/unreadable_photos.csv"
+    assert f"3 photos could not be read and are left out; see {report}" in caplog.text
     Path("photos/gallery-4.jpg").write_bytes(picture())
     main(command)
-    assert reported().keys() == {"gallery-3", "gallery-23"}
+    assert reported(report).keys() == {"gallery-3", "gallery-23"}
     for number in (3, 23):
         Path(f"photos/gallery-{number}.jpg").write_bytes(picture())
     main(command)
-    assert not Path("unreadable_photos.csv").exists()
+    assert not Path(report).exists()
     assert len(Gallery.load(Path("g"))) == 24
 
 
@@ -129,7 +132,40 @@ def test_a_folder_that_is_wrong_is_no_list_of_bad_photos(
     with pytest.raises(SystemExit):
         main(command)
     *_, line = capsys.readouterr().err.splitlines()
-    assert "none of the first 20 photos can be read" in line
+    assert "; not one of 24 photos can be read" in line
+    Path("photos/gallery-23.jpg").write_bytes(picture())
+    main(command)
+    assert len(Gallery.load(Path("g"))) == 1, "one at the end is enough"
+
+
+def test_a_report_that_cannot_be_written_stops_nothing(
+    world: Path, small_run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("g.left_out/unreadable_photos.csv").mkdir(parents=True)
+    with caplog.at_level(logging.WARNING, "georanker"):
+        main(["index", *data("gallery"), f"--retriever={small_run / 'retriever.ckpt'}", "--out=g"])
+    assert "g.left_out/unreadable_photos.csv: does not tell which photos could not be read" in caplog.text
+    assert len(Gallery.load(Path("g"))) == 21
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_each_photo_is_read_once_where_some_are_missing(
+    broken: bool, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Counter[str]()
+    whole = Photo.load
+
+    def load(photo: Photo) -> Image.Image:
+        read[photo.id] += 1
+        return whole(photo)
+
+    monkeypatch.setattr(Photo, "load", load)
+    data_ = GeoTable(Path("gallery.csv"), photos=Path("photos"), on_bad_rows="skip", batch_size=24)
+    if not broken:
+        Path("photos/gallery-4.jpg").write_bytes(picture())
+    (batch,) = data_.photo_loader(data_.photos("test"), PhotoCollator(8))
+    assert len(batch) == (21 if broken else 22)
+    assert read["gallery-0"] == (3 if broken else 1)
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
@@ -195,6 +231,17 @@ def test_shards_without_a_photo_are_shards(world: Path, small_run: Path, capsys:
     for _ in range(2):
         line = said(capsys, *command, "--negatives=1", "--out=none")
         assert "not one of the 30 photos of train could be read; see data.photos, and delete none/train.parts" in line
+
+
+def test_photos_without_a_list_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in "abc":
+        (tmp_path / f"photos/{name}.jpg").parent.mkdir(exist_ok=True)
+        (tmp_path / f"photos/{name}.jpg").write_bytes(photo_at(1, 2))
+    photos = PhotoFolder(tmp_path / "photos").photos("test")
+    lists = [CandidateList(photo, (Candidate(Place(1, 2)),)) for photo in photos[:2]]
+    write_candidates(tmp_path / "test.parquet", lists, "", None)
+    assert len(PhotoFolder(tmp_path / "photos", candidates=tmp_path).lists("test")) == 2
+    assert "1 of 3 photos have no list; figures are of the others" in caplog.text
 
 
 def test_photos_without_a_place_are_only_located(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -128,6 +128,47 @@ def test_photos_that_cannot_be_read_are_asked_about_again(
     assert len(CandidatesFile(Path("out/test.parquet"))) == 3
 
 
+@pytest.mark.parametrize("ranks", [(0, 1, 0), (1, 0, 1), (1, 0, 0)])
+def test_a_process_with_broken_photos_alone(
+    ranks: tuple[int, ...],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Photo 1 is all that the second of two processes has; the first may come again, or late."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with chat_server(lambda _: completion("4.5, 5.5")) as server:
+        chat = ["--generator=ChatGenerator", "--generator.model=m", f"--generator.url={server.url}"]
+        for rank in ranks:
+            monkeypatch.setenv("RANK", str(rank))
+            main(["generate", "--data=PhotoFolder", f"--data.root={folder}", *chat, "--generator.samples=1", "--out=o"])
+        assert len(server.seen) == 2
+    assert pq.read_table("o/test.answers.parquet")["answers"].to_pylist() == [["4.5, 5.5"], None, ["4.5, 5.5"]]
+    assert len(CandidatesFile(Path("o/test.parquet"))) == 2
+    assert "no guess: photo test/1.jpg: cannot be decoded" in capsys.readouterr().out
+
+
+def test_no_photo_of_any_process(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for photo in (folder / "test").iterdir():
+        photo.write_bytes(b"text")
+    with chat_server(answers) as server:
+        chat = ["--generator=ChatGenerator", "--generator.model=m", f"--generator.url={server.url}"]
+        command = ["generate", "--data=PhotoFolder", f"--data.root={folder}", *chat, "--out=o"]
+        monkeypatch.setenv("RANK", "0")
+        main(command)
+        monkeypatch.setenv("RANK", "1")
+        with pytest.raises(SystemExit):
+            main(command)
+    assert "not one of 3 photos could be read" in capsys.readouterr().err
+    assert not list(Path("o").glob("*.parquet"))
+
+
 def test_answers_that_are_damaged(files: Miniatures, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with chat_server(answers) as server:
         main(flags(files, server, tmp_path))
