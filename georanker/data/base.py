@@ -90,14 +90,6 @@ class GeoDataModule(L.LightningDataModule, ABC):
             GeorankerError: the benchmark has no such split.
         """
 
-    def size(self, split: str) -> int:
-        """Return how many photos a split has.
-
-        Raises:
-            GeorankerError: the benchmark has no such split.
-        """
-        return len(self.photos(split))
-
     def own_lists(self, split: str) -> CandidateTable | None:
         """Return the candidate lists that the benchmark's own files hold for a split; None if they hold none."""
         return None
@@ -111,13 +103,14 @@ class GeoDataModule(L.LightningDataModule, ABC):
         return self.own_lists(split)
 
     def check_retrieved(self, split: str, lists: CandidateTable) -> None:
-        """Raise GeorankerError if a candidates file was retrieved for other photos; tell how many have no list."""
-        try:
-            count = self.size(split)
-        except GeorankerError:
-            return  # a split that is only tested on is trained with the lists of another
-        if len(lists) < count:
-            tell(f"{lists.origin}: {count - len(lists):,} of {count:,} photos have no list; figures are of the others")
+        """Raise GeorankerError if a candidates file was retrieved for other photos than the split has."""
+
+    @staticmethod
+    def tell_without_list(lists: CandidateTable, photos: int) -> None:
+        """Tell how many of a split's photos have no list in a candidates file, for `check_retrieved`."""
+        if len(lists) < photos:
+            left = photos - len(lists)
+            tell(f"{lists.origin}: {left:,} of {photos:,} photos have no list; figures are of the others")
 
     def cut(self, lists: CandidateTable) -> CandidateTable:
         """Return what is taken of the lists of a candidates file; all, unless the benchmark has settings of its own."""

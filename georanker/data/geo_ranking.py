@@ -99,6 +99,10 @@ class GeoRanking(GeoDataModule):
         rows = self._rows(split, (1, self.ranks[1]))
         return CandidateTable(rows, str(self.table), self.photo_source, self.gallery_source)
 
+    def check_retrieved(self, split: str, lists: CandidateTable) -> None:
+        """Tell how many rows of a split have no list."""
+        self.tell_without_list(lists, len(self._rows(split)))
+
     def cut(self, lists: CandidateTable) -> CandidateTable:
         """Return the same ranks and as many negatives of a candidates file, whose first candidate has rank 1."""
         first, last = self.ranks

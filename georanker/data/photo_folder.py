@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from georanker.candidate_table import CandidateTable
 from georanker.data.base import SPLITS, Collator, GeoDataModule
 from georanker.data.tables import BadRows
 from georanker.exif import read_gps
@@ -95,18 +96,17 @@ class PhotoFolder(GeoDataModule):
             told = "%s: %s links to folders or out of it are not followed, the first is %s; copy what they lead to"
             logger.warning(told, self.root, f"{len(led):,}", min(led))
 
-    def size(self, split: str) -> int:
-        """Return how many photos a split has; their EXIF is not read for that."""
-        if split not in self._ids:
-            raise GeorankerError(f"{self.root} has no split {split!r}; it has {', '.join(self._ids)}")
-        return len(self._ids[split])
-
     def photos(self, split: str) -> Sequence[Photo]:
         """Return the photos of a split, in the order of their names; their EXIF is read once."""
-        self.size(split)  # or there is no such split
+        if split not in self._ids:
+            raise GeorankerError(f"{self.root} has no split {split!r}; it has {', '.join(self._ids)}")
         if split not in self._photos:
             self._photos[split] = self._with_places(self._ids[split])
         return self._photos[split]
+
+    def check_retrieved(self, split: str, lists: CandidateTable) -> None:
+        """Tell how many photos have no list; their EXIF is not read for that."""
+        self.tell_without_list(lists, len(self._ids.get(split, ())))
 
     def _with_places(self, ids: Sequence[str]) -> list[Photo]:
         from rich.console import Console
