@@ -217,7 +217,9 @@ def test_names_that_are_no_text_are_written(world: Path, caplog: pytest.LogCaptu
     assert [len(batch) for batch in data_.photo_loader(photos[:1], PhotoCollator(8))] == [1]
 
 
-def test_shards_without_a_photo_are_shards(world: Path, small_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_shards_without_a_photo_are_shards(
+    world: Path, small_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whether a job ends does not depend on where it was killed, or on which process meets a folder that is missing."""
     retriever = f"--retriever={small_run / 'retriever.ckpt'}"
     main(["index", *data("gallery"), retriever, "--out=gallery"])
@@ -227,6 +229,13 @@ def test_shards_without_a_photo_are_shards(world: Path, small_run: Path, capsys:
     main([*command, "--negatives=1", "--out=lists"])
     assert "38 photos that could not be read" in capsys.readouterr().out
     assert pq.read_metadata("lists/GeoRanking.parquet").num_rows == 3
+    with monkeypatch.context() as torchrun:
+        torchrun.setenv("WORLD_SIZE", "2")
+        for rank in ("1", "0"):  # the first has shards without a photo alone
+            torchrun.setenv("RANK", rank)
+            main([*command, "--negatives=1", "--out=both"])
+    for name in ("GeoRanking.parquet", "train.parquet", "unreadable_photos.csv"):
+        assert Path("both", name).read_bytes() == Path("lists", name).read_bytes()
     Path("train.csv").write_text("\n".join([rows[0], *rows[-30:]]))
     for _ in range(2):
         line = said(capsys, *command, "--negatives=1", "--out=none")
