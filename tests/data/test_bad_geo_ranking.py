@@ -16,20 +16,7 @@ from georanker.data.geo_ranking import GeoRanking
 from georanker.georanking import SCHEMA
 from georanker.types import GeorankerError
 from tests.data.test_geo_ranking import Row, plain, seen, written
-from tests.miniatures import Miniatures, write_miniatures
-
-
-@pytest.fixture(scope="module")
-def paper(tmp_path_factory: pytest.TempPathFactory) -> Miniatures:
-    """The public files, small."""
-    return write_miniatures(tmp_path_factory.mktemp("paper"))
-
-
-@pytest.fixture
-def rows(paper: Miniatures) -> list[Row]:
-    """The rows of GeoRanking.parquet, to be changed."""
-    found: list[Row] = pq.read_table(paper.georanking).to_pylist()
-    return found
+from tests.miniatures import Miniatures
 
 
 def change(row: Row, column: str, value: object) -> None:

@@ -20,23 +20,10 @@ from georanker.georanking import SCHEMA, told, write_georanking
 from georanker.prompts.template_prompt import TemplatePrompt
 from georanker.types import Candidate, CandidateList, GeorankerError, Photo, Place
 from tests.conftest import ROOT
-from tests.miniatures import Miniatures, write_miniatures
+from tests.miniatures import Miniatures
 from tests.vlm_runs import predicted, vlm_config
 
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def paper(tmp_path_factory: pytest.TempPathFactory) -> Miniatures:
-    """The public files, small."""
-    return write_miniatures(tmp_path_factory.mktemp("paper"))
-
-
-@pytest.fixture
-def rows(paper: Miniatures) -> list[Row]:
-    """The rows of GeoRanking.parquet, to be changed."""
-    found: list[Row] = pq.read_table(paper.georanking).to_pylist()
-    return found
 
 
 def written(folder: Path, rows: list[Row], schema: pa.Schema = SCHEMA) -> Path:
