@@ -97,8 +97,7 @@ def named_column(lists: pa.ListArray) -> pa.ListArray:
     names[lacking] = gazetteer().completed(points[lacking], names[lacking])
     fields |= {name: pa.array(names[:, at], pa.string()) for at, name in enumerate(_NAMES)}
     named = pa.StructArray.from_arrays([fields[field.name] for field in CANDIDATE], fields=list(CANDIDATE))
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(lists)))]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), named)
+    return _listed(rows, named, len(lists))
 
 
 class CandidateTable(Sequence[CandidateList]):
@@ -302,8 +301,13 @@ def _positions(rows: np.ndarray) -> np.ndarray:
 def _filtered(lists: pa.ListArray, kept: np.ndarray) -> pa.ListArray:
     """Return lists with some of their items."""
     rows, items = _items(lists)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=len(lists)))]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), items.filter(pa.array(kept)))
+    return _listed(rows[kept], items.filter(pa.array(kept)), len(lists))
+
+
+def _listed(rows: np.ndarray, items: pa.Array, length: int) -> pa.ListArray:
+    """Return `length` lists of items, of each of which the row is known."""
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=length))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), items)
 
 
 class _Hashed:

@@ -19,9 +19,8 @@ from georanker.data.table_photos import TablePhotos
 from georanker.data.tables import BadRows, TableFile, tell
 from georanker.discovery import classes
 from georanker.stores.open_store import open_store
-from georanker.types import GeorankerError, ListCollator, Photo, PhotoSource
+from georanker.types import LIMITS, GeorankerError, ListCollator, Photo, PhotoSource
 
-_LIMITS = {"latitude": 90.0, "longitude": 180.0}
 _SAME_DEGREES = 1e-6
 
 
@@ -206,7 +205,7 @@ class GeoTable(GeoDataModule):
         wrong = np.flatnonzero(rows.is_null().to_numpy(zero_copy_only=False))
         fault = "is not there"
         if not len(wrong) and photos.places is not None:
-            told = np.stack([lists.columns[name].to_numpy(zero_copy_only=False) for name in _LIMITS], 1)
+            told = np.stack([lists.columns[name].to_numpy(zero_copy_only=False) for name in LIMITS], 1)
             wrong = np.flatnonzero((np.abs(told - photos.places[rows.to_numpy()]) > _SAME_DEGREES).any(1))
             fault = "has another place"
         for row in wrong[:1]:
@@ -235,7 +234,7 @@ class GeoTable(GeoDataModule):
         places = None
         if "latitude" in fields:
             self._check_order(table, fields)
-            places = np.stack([table.degrees(fields[field], limit) for field, limit in _LIMITS.items()], 1)
+            places = np.stack([table.degrees(fields[field], limit) for field, limit in LIMITS.items()], 1)
         names = {field: table.texts(fields[field]) for field in _names(fields)}
         return TablePhotos(table.ids(fields["id"]), places, names, self._source(split))
 
@@ -244,10 +243,10 @@ class GeoTable(GeoDataModule):
 
     def _check_order(self, table: TableFile, fields: Mapping[str, str]) -> None:
         """Raise if the two are swapped: many latitudes are beyond 90 degrees, and no longitude is."""
-        latitudes, longitudes = (table.numbers(fields[field]) for field in _LIMITS)
+        latitudes, longitudes = (table.numbers(fields[field]) for field in LIMITS)
         beyond = swapped(latitudes, longitudes)
         if beyond:
-            latitude, longitude = (fields[field] for field in _LIMITS)
+            latitude, longitude = (fields[field] for field in LIMITS)
             raise GeorankerError(
                 f"{table.path}: columns {latitude} and {longitude} are swapped: {beyond:,} of {len(table):,} "
                 f"values in {latitude} are beyond 90 degrees, and none in {longitude}; take a corrected copy, or set "
@@ -269,7 +268,7 @@ class GeoTable(GeoDataModule):
 
 
 def _names(fields: Mapping[str, str]) -> list[str]:
-    return [field for field in fields if field not in ("id", *_LIMITS)]
+    return [field for field in fields if field not in ("id", *LIMITS)]
 
 
 def _paths(benchmark: type) -> list[str]:

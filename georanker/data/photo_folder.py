@@ -85,8 +85,10 @@ class PhotoFolder(GeoDataModule):
             for path in (Path(folder, name) for name in (*folders, *files)):
                 if path.suffix.lower() in _OTHER_SUFFIXES:
                     others.append(path.name)
+                if not path.is_symlink():
+                    continue
                 is_photo = split_suffix(os.fsencode(path.name))[1] and not os.path.realpath(path).startswith(root)
-                if path.is_symlink() and (is_photo or path.is_dir()):
+                if is_photo or path.is_dir():
                     led.append(str(path))
         logger = logging.getLogger("georanker")
         if others:
